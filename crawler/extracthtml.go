@@ -1,0 +1,403 @@
+package crawler
+
+import (
+	"bytes"
+	"fmt"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/andybalholm/cascadia"
+	"github.com/tidwall/gjson"
+	"golang.org/x/net/html"
+	"golang.org/x/net/html/atom"
+
+	whatwg "github.com/nlnwa/whatwg-url/url"
+)
+
+// maxNesting is the depth at which open elements are closed; the parser
+// refuses pages nested deeper than 512.
+const maxNesting = 300
+
+// value is what a field gave: a text, and the node it came from when its text
+// is the node's.
+type value struct {
+	text string
+	node *html.Node
+	drop []cascadia.Selector
+}
+
+// readHTML reads posts and links of an HTML page.
+func (x *extractor) readHTML() {
+	root, err := parseHTML(x.page.Body)
+	if err != nil {
+		x.warnf("page cannot be read as HTML: %v", err)
+		return
+	}
+	x.root = root
+	x.takeBase()
+	if x.rule.Data != nil {
+		x.readEmbedded()
+		return
+	}
+	removeAll(root, x.src.drop)
+	for i := range x.rule.Posts {
+		x.readBlocks(&x.rule.Posts[i])
+	}
+	for i := range x.rule.Follow {
+		x.follow(&x.rule.Follow[i])
+	}
+}
+
+// parseHTML parses body; a page nested deeper than the parser allows is
+// flattened, for otherwise a few hundred tags would hide it.
+func parseHTML(body []byte) (*html.Node, error) {
+	root, err := html.Parse(bytes.NewReader(body))
+	if err == nil {
+		return root, nil
+	}
+	return html.Parse(bytes.NewReader(flatten(body)))
+}
+
+// flatten closes everything open whenever maxNesting elements are; what comes
+// deeper stands beside its ancestors then, whole in itself. The end tags left
+// over are ignored by the parser.
+func flatten(body []byte) []byte {
+	var out bytes.Buffer
+	var open []string
+	z := html.NewTokenizer(bytes.NewReader(body))
+	for {
+		kind := z.Next()
+		if kind == html.ErrorToken {
+			return out.Bytes()
+		}
+		raw := bytes.Clone(z.Raw())
+		if kind == html.StartTagToken || kind == html.EndTagToken {
+			tag, _ := z.TagName()
+			a := atom.Lookup(tag)
+			switch {
+			case isVoid(a) || a == atom.Html || a == atom.Body || a == atom.Head:
+			case kind == html.StartTagToken:
+				if len(open) >= maxNesting {
+					for i := len(open) - 1; i >= 0; i-- {
+						out.WriteString("</" + open[i] + ">")
+					}
+					open = open[:0]
+				}
+				open = append(open, string(tag))
+			case len(open) > 0:
+				open = open[:len(open)-1]
+			}
+		}
+		out.Write(raw)
+	}
+}
+
+func isVoid(a atom.Atom) bool {
+	switch a {
+	case atom.Area, atom.Base, atom.Br, atom.Col, atom.Embed, atom.Hr, atom.Img, atom.Input, atom.Link, atom.Meta, atom.Source, atom.Track, atom.Wbr:
+		return true
+	}
+	return false
+}
+
+// takeBase lets <base href> say what links are relative to.
+func (x *extractor) takeBase() {
+	n := findTag(x.root, "base")
+	if n == nil {
+		return
+	}
+	abs, err := resolveURL(x.base, attr(n, "href"))
+	if err != nil {
+		return
+	}
+	if base, err := parseBase(abs); err == nil {
+		x.base = base
+	}
+}
+
+func removeAll(root *html.Node, sels []cascadia.Selector) {
+	for _, sel := range sels {
+		for _, n := range sel.MatchAll(root) {
+			if n.Parent != nil {
+				n.Parent.RemoveChild(n)
+			}
+		}
+	}
+}
+
+// readBlocks makes a post of every block of the rule that no earlier rule took.
+func (x *extractor) readBlocks(rule *PostRule) {
+	if rule.Each == "" {
+		x.items++
+		x.addPost(rule, item{node: x.root, index: 1})
+		return
+	}
+	var blocks []*html.Node
+	for _, root := range x.roots(rule.Comments) {
+		blocks = append(blocks, rule.each.MatchAll(root)...)
+	}
+	taken := blocks[:0]
+	for _, n := range blocks {
+		if !x.owner[n] {
+			x.owner[n] = true
+			taken = append(taken, n)
+		}
+	}
+	if len(taken) > maxPagePosts {
+		x.warnf("rule %s: %d blocks on one page; only %d are read", x.rule.Name, len(taken), maxPagePosts)
+		taken = taken[:maxPagePosts]
+	}
+	for i, n := range taken {
+		x.items++
+		x.addPost(rule, item{node: n, index: i + 1})
+	}
+}
+
+// roots returns the document, and the documents in its comments too when asked.
+func (x *extractor) roots(comments bool) []*html.Node {
+	if !comments {
+		return []*html.Node{x.root}
+	}
+	if !x.commented {
+		x.commented = true
+		x.comments = commentRoots(x.root)
+		for _, c := range x.comments {
+			removeAll(c, x.src.drop)
+		}
+	}
+	return append([]*html.Node{x.root}, x.comments...)
+}
+
+// commentRoots parses what stands in the HTML comments below n.
+func commentRoots(n *html.Node) []*html.Node {
+	var out []*html.Node
+	for c := range n.Descendants() {
+		if c.Type != html.CommentNode || !strings.Contains(c.Data, "</") {
+			continue
+		}
+		if root, err := parseHTML([]byte(c.Data)); err == nil {
+			out = append(out, root)
+		}
+	}
+	return out
+}
+
+// once evaluates f without its alternatives.
+func (x *extractor) once(f *Field, it *item) value {
+	if f == nil || (f.Only == "first" && !it.first) {
+		return value{}
+	}
+	var v value
+	switch {
+	case x.root == nil:
+		v = x.fromJSON(f, it)
+	case f.Select == "" && f.Attr == "" && f.Path == "" && !f.HTML && f.Template != "":
+		return x.templated(f, it, value{})
+	default:
+		v = x.fromHTML(f, it)
+	}
+	if f.HTML && v.text != "" {
+		v = htmlValue(v.text, f.FieldSpec.drop)
+	}
+	if f.regex != nil {
+		v = value{text: firstGroup(f, v.text)}
+	}
+	if f.Template != "" {
+		return x.templated(f, it, v)
+	}
+	return v
+}
+
+func (x *extractor) templated(f *Field, it *item, v value) value {
+	computed := f.Select != "" || f.Attr != "" || f.Path != "" || f.Regex != ""
+	if computed && v.text == "" {
+		return value{}
+	}
+	text, ok := expand(f.Template, v.text, x.vars, it.vars)
+	if !ok {
+		return value{}
+	}
+	return value{text: text}
+}
+
+func firstGroup(f *Field, text string) string {
+	m := f.regex.FindStringSubmatch(text)
+	switch {
+	case m == nil:
+		return ""
+	case len(m) > 1:
+		return m[1]
+	}
+	return m[0]
+}
+
+func (x *extractor) fromHTML(f *Field, it *item) value {
+	if f.Scope != "page" {
+		return x.valueOf(f, x.find(f, it.node))
+	}
+	// The same for every item: a hostile page must not make us search all of
+	// it again for each of its thousands of posts.
+	v, known := x.pageValues[f]
+	if !known {
+		v = x.valueOf(f, x.find(f, x.root))
+		x.pageValues[f] = v
+	}
+	return v
+}
+
+// valueOf returns the first value that f finds in nodes.
+func (x *extractor) valueOf(f *Field, nodes []*html.Node) value {
+	for _, n := range nodes {
+		if f.Attr != "" {
+			text := strings.TrimSpace(attr(n, f.Attr))
+			if f.Path != "" {
+				text = gjson.Get(text, f.Path).String()
+			}
+			if text != "" {
+				return value{text: text}
+			}
+			continue
+		}
+		v := value{node: n, drop: f.FieldSpec.drop}
+		v.text = nodeText(n, x.textRules(v.drop, n))
+		if f.Path != "" {
+			return value{text: gjson.Get(v.text, f.Path).String()}
+		}
+		return v
+	}
+	return value{}
+}
+
+// find returns the nodes below scope that f may take its value from, or scope
+// itself when there are none and it fits.
+func (x *extractor) find(f *Field, scope *html.Node) []*html.Node {
+	if f.sel == nil {
+		return []*html.Node{scope}
+	}
+	var out []*html.Node
+	switch {
+	case scope == x.root:
+		for _, root := range x.roots(f.Comments) {
+			out = append(out, f.sel.MatchAll(root)...)
+		}
+		return out
+	case f.Comments:
+		for _, root := range commentRoots(scope) {
+			out = append(out, f.sel.MatchAll(root)...)
+		}
+	}
+	out = append(x.matchOwn(nil, f.sel, scope), out...)
+	if len(out) == 0 && f.sel.Match(scope) {
+		out = append(out, scope)
+	}
+	return out
+}
+
+// matchOwn appends the nodes below n that sel fits. Blocks nested in an item,
+// such as replies to a comment, are items of their own and not searched.
+func (x *extractor) matchOwn(out []*html.Node, sel cascadia.Selector, n *html.Node) []*html.Node {
+	for c := n.FirstChild; c != nil; c = c.NextSibling {
+		if c.Type != html.ElementNode || x.owner[c] {
+			continue
+		}
+		if sel.Match(c) {
+			out = append(out, c)
+		}
+		out = x.matchOwn(out, sel, c)
+	}
+	return out
+}
+
+func (x *extractor) textRules(drop []cascadia.Selector, node *html.Node) textRules {
+	return textRules{drop: drop, skip: func(n *html.Node) bool { return n != node && x.owner[n] }}
+}
+
+// htmlValue reads a value that is itself HTML.
+func htmlValue(text string, drop []cascadia.Selector) value {
+	root, err := parseHTML([]byte(text))
+	if err != nil {
+		return value{text: text}
+	}
+	return value{text: nodeText(root, textRules{drop: drop}), node: root, drop: drop}
+}
+
+// follow takes the links of one follow rule. A link that a reader cannot see
+// is a trap for crawlers and is left alone.
+func (x *extractor) follow(f *Field) {
+	it := &item{node: x.root, vars: map[string]string{}}
+	name := f.Attr
+	if name == "" {
+		name = "href"
+	}
+	for _, root := range x.roots(f.Comments) {
+		nodes := []*html.Node{root}
+		if f.sel != nil {
+			nodes = f.sel.MatchAll(root)
+		}
+		for _, n := range nodes {
+			if unseen(n) {
+				x.hidden++
+				continue
+			}
+			ref := strings.TrimSpace(attr(n, name))
+			if f.Path != "" {
+				ref = gjson.Get(ref, f.Path).String()
+			}
+			if f.regex != nil {
+				ref = firstGroup(f, ref)
+			}
+			if f.Template != "" {
+				ref = x.templated(f, it, value{text: ref}).text
+			}
+			x.addLink(f, ref)
+			x.followed[n] = n != root
+		}
+	}
+}
+
+func unseen(n *html.Node) bool {
+	for ; n != nil; n = n.Parent {
+		if n.Type == html.ElementNode && isHidden(n) {
+			return true
+		}
+	}
+	return false
+}
+
+// parseBase parses a URL for others to be resolved against.
+func parseBase(base string) (*whatwg.Url, error) {
+	u, err := whatwg.Parse(base)
+	if err != nil {
+		return nil, fmt.Errorf("parsing base URL %q: %w", base, err)
+	}
+	return u, nil
+}
+
+// resolveURL resolves ref against base as browsers do. The error is errNotWeb
+// for what is not http or https, or says why ref is no URL.
+func resolveURL(base *whatwg.Url, ref string) (string, error) {
+	ref = strings.TrimSpace(ref)
+	if ref == "" || len(ref) > maxURLBytes || !utf8.ValidString(ref) {
+		return "", errNotWeb
+	}
+	if scheme, _, ok := strings.Cut(ref, ":"); ok && !strings.ContainsAny(scheme, "/?#.") {
+		switch strings.ToLower(scheme) {
+		case "javascript", "data", "mailto", "tel", "blob", "file", "about", "weixin", "mqqapi", "sms":
+			return "", errNotWeb
+		}
+	}
+	u, err := base.Parse(ref)
+	if err != nil {
+		return "", fmt.Errorf("resolving %q: %w", ref, err)
+	}
+	abs := u.Href(false)
+	parsed, err := url.Parse(abs)
+	if err != nil {
+		return "", fmt.Errorf("resolving %q: %w", ref, err)
+	}
+	if (parsed.Scheme != "http" && parsed.Scheme != "https") || parsed.Host == "" {
+		return "", errNotWeb
+	}
+	return abs, nil
+}
