@@ -1,0 +1,279 @@
+package crawler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gocolly/colly/v2"
+
+	"qingyuan/crawler/transport"
+	"qingyuan/post"
+)
+
+// maxRetryAfter bounds what a server may ask for: a hostile value must not
+// take a host out of the crawl for ever.
+const maxRetryAfter = 24 * time.Hour
+
+type archiveKey struct{}
+
+// SetArchive tells the crawl which record holds the exchange that was just
+// made under ctx. It is for the transport's OnBody hook; of a chain of
+// redirects the last call, which is the page itself, counts. Without a page in
+// work under ctx it does nothing.
+func SetArchive(ctx context.Context, a post.Archive) {
+	if slot, ok := ctx.Value(archiveKey{}).(*post.Archive); ok {
+		*slot = a
+	}
+}
+
+// panicError is a panic that extraction or the sink let out.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
+
+// guarded runs fn and makes a panic an error.
+func guarded(fn func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &panicError{value: v, stack: debug.Stack()}
+		}
+	}()
+	return fn()
+}
+
+// conditional holds the marks of the last fetch, for If-None-Match and
+// If-Modified-Since.
+type conditional struct{ etag, modified string }
+
+// fetch gets one page through a collector of its own. The page's URL is the
+// final one, after redirects. The error is about the way there; every HTTP
+// status is a page.
+func (c *Crawler) fetch(ctx context.Context, s *Source, pageURL string, marks conditional) (pg Page, err error) {
+	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout+2*s.Delay)
+	defer cancel()
+	ctx = transport.WithPolicy(ctx, policyOf(s))
+	ctx = context.WithValue(ctx, archiveKey{}, &pg.Archive)
+	ctx = context.WithValue(ctx, paceKey{}, s.Delay)
+
+	col := colly.NewCollector(colly.AllowURLRevisit(), colly.MaxBodySize(0), colly.StdlibContext(ctx),
+		colly.UserAgent(c.opts.UserAgent), colly.ParseHTTPErrorResponse())
+	col.WithTransport(c.rt)
+	col.SetRequestTimeout(0) // ctx and the transport set the limits
+	col.OnRequest(func(r *colly.Request) {
+		if marks.etag != "" {
+			r.Headers.Set("If-None-Match", marks.etag)
+		}
+		if marks.modified != "" {
+			r.Headers.Set("If-Modified-Since", marks.modified)
+		}
+	})
+	answered := false
+	col.OnResponse(func(r *colly.Response) {
+		answered = true
+		pg.URL, pg.Status, pg.Body = r.Request.URL.String(), r.StatusCode, r.Body
+		pg.FetchedAt = c.now().UTC()
+		if r.Headers != nil {
+			pg.Header = *r.Headers
+		}
+	})
+	if err := col.Visit(pageURL); err != nil {
+		return pg, err
+	}
+	if !answered {
+		return pg, errors.New("colly returned neither an answer nor an error")
+	}
+	return pg, nil
+}
+
+// policyOf is what the source's config lets the transport do.
+func policyOf(s *Source) transport.HostPolicy {
+	p := transport.HostPolicy{Hosts: s.Hosts, RefuseBinary: true}
+	if len(s.Headers) > 0 {
+		p.Header = http.Header{}
+		for k, v := range s.Headers {
+			p.Header.Set(k, v)
+		}
+	}
+	for _, h := range s.Hosts {
+		name, port := splitHost(h)
+		if n, err := strconv.Atoi(port); err == nil {
+			p.AllowPorts = append(p.AllowPorts, n)
+		}
+		if s.AllowPrivate {
+			p.AllowPrivate = append(p.AllowPrivate, privateOf(name, port)...)
+		}
+	}
+	return p
+}
+
+// privateOf names the private addresses that a host of a lab may have: its own
+// if it is an address, otherwise those of loopback and of private networks.
+func privateOf(name, port string) []string {
+	suffix := ""
+	if port != "" {
+		suffix = ":" + port
+	}
+	if a, err := netip.ParseAddr(name); err == nil {
+		if a.Is6() {
+			return []string{"[" + name + "]" + suffix}
+		}
+		return []string{name + suffix}
+	}
+	return []string{"127.0.0.0/8" + suffix, "[::1]" + suffix, "10.0.0.0/8" + suffix, "172.16.0.0/12" + suffix, "192.168.0.0/16" + suffix}
+}
+
+// trouble says how a failure is to be treated.
+type trouble int
+
+const (
+	troublePage  trouble = iota // the page: try it again later
+	troubleHost                 // the host does not answer or fails: after a few in a row, leave it alone
+	troubleBlock                // the host turns us away: leave it alone at once
+	troubleFinal                // trying again is useless
+)
+
+// classify says what an error of fetch means.
+func classify(err error) trouble {
+	var (
+		scope    *transport.ScopeError
+		address  *transport.AddressError
+		robots   *transport.RobotsError
+		large    *transport.TooLargeError
+		kind     *transport.ContentTypeError
+		charset  *transport.CharsetError
+		encoding *transport.EncodingError
+		panicked *panicError
+		cert     *net.DNSError
+	)
+	switch {
+	case errors.As(err, &robots):
+		if robots.Decision.Temporary {
+			return troubleBlock
+		}
+		return troubleFinal
+	case errors.As(err, &scope), errors.As(err, &address), errors.As(err, &large), errors.As(err, &kind),
+		errors.As(err, &charset), errors.As(err, &encoding):
+		return troubleFinal
+	case errors.As(err, &panicked):
+		return troublePage
+	case errors.As(err, &cert):
+		return troubleHost
+	case strings.Contains(err.Error(), "unsupported protocol scheme"), strings.Contains(err.Error(), "missing Location header"):
+		return troubleFinal
+	}
+	return troubleHost // timeouts, resets, refused connections, cut bodies
+}
+
+// retryAt reads what the host itself says about when to come back; zero when
+// it says nothing.
+func retryAt(h http.Header, err error, now time.Time) time.Time {
+	var robots *transport.RobotsError
+	if errors.As(err, &robots) && robots.Decision.RetryAt.After(now) {
+		return earlier(robots.Decision.RetryAt, now.Add(maxRetryAfter))
+	}
+	v := strings.TrimSpace(h.Get("Retry-After"))
+	if v == "" {
+		return time.Time{}
+	}
+	if s, err := strconv.ParseInt(v, 10, 64); err == nil {
+		if s < 0 {
+			return time.Time{}
+		}
+		return now.Add(time.Duration(min(s, int64(maxRetryAfter/time.Second))) * time.Second)
+	}
+	if t, err := http.ParseTime(v); err == nil && t.After(now) {
+		return earlier(t, now.Add(maxRetryAfter))
+	}
+	return time.Time{}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+type paceKey struct{}
+
+// pacer keeps two requests of this process to one host a delay apart, from the
+// end of one to the start of the next, so that the host itself never sees them
+// closer, however long they were under way; also the steps of a redirect, of
+// which the frontier knows nothing. It is safe for concurrent use.
+type pacer struct {
+	next http.RoundTripper
+
+	mu   sync.Mutex
+	free map[string]time.Time // host → when the next request may start
+}
+
+func newPacer(next http.RoundTripper) *pacer {
+	return &pacer{next: next, free: map[string]time.Time{}}
+}
+
+// RoundTrip waits for the host's turn and makes the request.
+func (p *pacer) RoundTrip(req *http.Request) (*http.Response, error) {
+	delay, _ := req.Context().Value(paceKey{}).(time.Duration)
+	if delay <= 0 {
+		return p.next.RoundTrip(req)
+	}
+	_, host, err := Canonical(req.URL.String())
+	if err != nil {
+		return p.next.RoundTrip(req) // which will refuse it
+	}
+	if err := p.wait(req.Context(), host, delay); err != nil {
+		return nil, err
+	}
+	defer p.hold(host, delay)
+	return p.next.RoundTrip(req)
+}
+
+// hold keeps the host free of requests for delay from now.
+func (p *pacer) hold(host string, delay time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if end := time.Now().Add(delay); end.After(p.free[host]) {
+		p.free[host] = end
+	}
+}
+
+func (p *pacer) wait(ctx context.Context, host string, delay time.Duration) error {
+	now := time.Now()
+	p.mu.Lock()
+	start := now
+	if free := p.free[host]; free.After(now) {
+		start = free
+	}
+	if len(p.free) > 1000 {
+		for h, t := range p.free {
+			if t.Before(now) {
+				delete(p.free, h)
+			}
+		}
+	}
+	p.free[host] = start.Add(delay)
+	p.mu.Unlock()
+	if !start.After(now) {
+		return nil
+	}
+	t := time.NewTimer(time.Until(start))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
