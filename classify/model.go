@@ -1,0 +1,424 @@
+package classify
+
+import (
+	"bytes"
+	"cmp"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+)
+
+// Model holds learned weights: a linear model over hashed character n-grams of
+// the normalised text, with one output for "flagged", one for each stance and
+// one for each category, and the scale of the dictionary's own score. It is
+// immutable and safe for concurrent use.
+type Model struct {
+	// Version changes with every byte of the weights.
+	Version string
+
+	head    modelHead
+	weights []int8 // row a bucket, column an output
+}
+
+// modelHead is the readable part of a model file.
+type modelHead struct {
+	Format     int       `json:"format"`
+	Buckets    int       `json:"buckets"` // a power of two
+	Categories []string  `json:"categories"`
+	Scales     []float32 `json:"scales"` // log-odds of one int8 step, an output
+	Bias       []float32 `json:"bias"`
+	RuleScale  float64   `json:"rule_scale"` // factor on the dictionary's reasons
+	Texts      int       `json:"texts"`      // how many it was fitted on
+}
+
+const (
+	modelFormat  = 1
+	modelMagic   = "QYMODEL1"
+	modelBuckets = 1 << 15
+	maxModelSize = 64 << 20
+)
+
+// outputs: 0 is "flagged", then the stances, then the categories.
+const stanceOutput = 1
+
+func (h modelHead) outputs() int        { return stanceOutput + len(Stances) + len(h.Categories) }
+func (h modelHead) categoryOutput() int { return stanceOutput + len(Stances) }
+func (m *Model) row(bucket uint32) []int8 {
+	n := uint32(m.head.outputs())
+	return m.weights[bucket*n : (bucket+1)*n]
+}
+
+// ReadModel reads a model file. It refuses files that are damaged, of another
+// format, or implausibly large.
+func ReadModel(r io.Reader) (*Model, error) {
+	data, err := io.ReadAll(io.LimitReader(r, maxModelSize))
+	if err != nil {
+		return nil, fmt.Errorf("reading model: %w", err)
+	}
+	if !bytes.HasPrefix(data, []byte(modelMagic)) {
+		return nil, errors.New("model: this is not a model file; make one with qingyuan learn")
+	}
+	zr, err := gzip.NewReader(bytes.NewReader(data[len(modelMagic):]))
+	if err != nil {
+		return nil, fmt.Errorf("model is damaged: %w", err)
+	}
+	raw, err := io.ReadAll(io.LimitReader(zr, maxModelSize))
+	if err != nil {
+		return nil, fmt.Errorf("model is damaged: %w", err)
+	}
+	if len(raw) < 4 {
+		return nil, errors.New("model is damaged: no header")
+	}
+	n := binary.LittleEndian.Uint32(raw)
+	if uint64(n)+4 > uint64(len(raw)) {
+		return nil, errors.New("model is damaged: header is cut")
+	}
+	m := &Model{}
+	if err := json.Unmarshal(raw[4:4+n], &m.head); err != nil {
+		return nil, fmt.Errorf("model is damaged: header: %w", err)
+	}
+	if err := m.head.check(len(raw) - 4 - int(n)); err != nil {
+		return nil, err
+	}
+	body := raw[4+n:]
+	m.weights = make([]int8, len(body))
+	for i, b := range body {
+		m.weights[i] = int8(b)
+	}
+	sum := sha256.Sum256(raw)
+	m.Version = hex.EncodeToString(sum[:])[:12]
+	return m, nil
+}
+
+func (h modelHead) check(body int) error {
+	switch {
+	case h.Format != modelFormat:
+		return fmt.Errorf("model has format %d, this program reads %d; run qingyuan learn again", h.Format, modelFormat)
+	case h.Buckets <= 0 || h.Buckets&(h.Buckets-1) != 0 || h.Buckets > 1<<22 || len(h.Categories) > 256:
+		return errors.New("model is damaged: implausible sizes")
+	case len(h.Scales) != h.outputs() || len(h.Bias) != h.outputs() || body != h.Buckets*h.outputs():
+		return errors.New("model is damaged: sizes do not agree")
+	}
+	return nil
+}
+
+// Write writes the model file.
+func (m *Model) Write(w io.Writer) error {
+	head, err := json.Marshal(m.head)
+	if err != nil {
+		return fmt.Errorf("encoding model header: %w", err)
+	}
+	var buf bytes.Buffer
+	buf.WriteString(modelMagic)
+	zw, _ := gzip.NewWriterLevel(&buf, gzip.BestCompression)
+	size := binary.LittleEndian.AppendUint32(nil, uint32(len(head)))
+	body := make([]byte, len(m.weights))
+	for i, v := range m.weights {
+		body[i] = byte(v)
+	}
+	for _, part := range [][]byte{size, head, body} {
+		if _, err := zw.Write(part); err != nil {
+			return fmt.Errorf("compressing model: %w", err)
+		}
+	}
+	if err := zw.Close(); err != nil {
+		return fmt.Errorf("compressing model: %w", err)
+	}
+	if _, err := w.Write(buf.Bytes()); err != nil {
+		return fmt.Errorf("writing model: %w", err)
+	}
+	return nil
+}
+
+// gram is one character n-gram of a text.
+type gram struct {
+	bucket uint32
+	span   span
+}
+
+// maxGrams bounds the n-grams of one text, so that a megabyte costs no more
+// than a long post; text beyond is judged by the dictionary alone.
+const maxGrams = 12000
+
+// Seeds keep the sorts of n-grams apart before hashing.
+const (
+	seedChars     = 2166136261
+	seedSyllables = 40389
+	seedSigns     = 977
+	seedEvidence  = 104729
+	hashPrime     = 16777619
+)
+
+// gramChar is one character of the text as the model sees it.
+type gramChar struct {
+	r    rune
+	span span
+}
+
+// grams returns the distinct features of a normalised text, in order of their
+// first place: 1- to 4-grams of its letters and ideographs (signs and spaces
+// passed over, digits all alike, an entity replaced by a mark of its type, so
+// that separators do not matter and no account is ever learned); 2- and
+// 3-grams of its syllables, which homophones and pinyin share with the plain
+// wording; and its emoji.
+func (a *analysis) grams(buckets int, out []gram) []gram {
+	g := gramSet{mask: uint32(buckets - 1), out: out[:0]}
+	if words := buckets / 64; len(a.seenBuckets) != words {
+		a.seenBuckets = make([]uint64, words)
+	}
+	g.seen = a.seenBuckets
+	text := a.gramText()
+	for i := range text {
+		h := uint32(seedChars)
+		for n := 0; n < 4 && i+n < len(text); n++ {
+			h = (h ^ uint32(text[i+n].r)) * hashPrime
+			g.add(h, span{text[i].span.start, text[i+n].span.end})
+		}
+	}
+	a.syllableGrams(&g)
+	if a.norm.has(classEmoji) {
+		for i, c := range a.norm.class {
+			if c == classEmoji {
+				g.add((seedSigns^uint32(a.norm.runes[i]))*hashPrime, span{int32(i), int32(i + 1)})
+			}
+		}
+	}
+	a.evidenceGrams(&g)
+	for _, x := range g.out {
+		g.seen[x.bucket/64] = 0
+	}
+	return g.out
+}
+
+// evidenceGrams adds the entries of the dictionary that applied, the types of
+// contact and the place of publication, so that the model can weigh them for
+// every output.
+func (a *analysis) evidenceGrams(g *gramSet) {
+	for i := range a.evidence {
+		e := &a.evidence[i]
+		h := hashString(seedEvidence, e.id)
+		if e.quoted {
+			h = hashString(h, "quoted")
+		}
+		g.add(h, e.span)
+		if e.category >= 0 {
+			g.add(hashString(seedEvidence+1, a.c.lex.cats[e.category]), e.span)
+		}
+	}
+	a.classGrams(g)
+	g.add(hashString(seedEvidence+2, a.post.SourceType), span{})
+	g.add(hashString(seedEvidence+3, string(a.post.Kind)), span{})
+}
+
+// maxClassPairs bounds the classes that are paired; more never come together
+// in an honest post.
+const maxClassPairs = 14
+
+// classGrams adds the dictionary classes that occur, and their pairs: an
+// insurance word beside a word of getting money back says what neither says
+// alone, in whatever wording.
+func (a *analysis) classGrams(g *gramSet) {
+	found := a.classBuf[:0]
+	for _, id := range a.rules.touched {
+		if h := a.c.lex.classHash[id]; h != 0 && len(found) < maxClassPairs {
+			found = append(found, h)
+		}
+	}
+	slices.Sort(found)
+	for i, x := range found {
+		g.add(x, span{})
+		for _, y := range found[i+1:] {
+			g.add((x^y*hashPrime)*hashPrime, span{})
+		}
+	}
+	a.classBuf = found
+}
+
+func hashString(seed uint32, s string) uint32 {
+	for i := range len(s) {
+		seed = (seed ^ uint32(s[i])) * hashPrime
+	}
+	return seed
+}
+
+// syllableGrams adds the 2- and 3-grams of the text's syllables.
+func (a *analysis) syllableGrams(g *gramSet) {
+	t, sy := syllables(), &a.scratch.syllables
+	sy.read(t, &a.norm)
+	count := len(sy.ids)
+	if sy.whole {
+		count = len(a.norm.stream)
+	}
+	id := func(i int) uint16 {
+		if sy.whole {
+			return t.main.code(a.norm.stream[i])
+		}
+		return sy.ids[i]
+	}
+	for i := range count {
+		h := uint32(seedSyllables)
+		_, from, _ := sy.unit(i)
+		for n := 0; n < 3 && i+n < count; n++ {
+			c := id(i + n)
+			if c == 0 {
+				break
+			}
+			h = (h ^ uint32(c)) * hashPrime
+			if n > 0 {
+				_, _, to := sy.unit(i + n)
+				g.add(h, span{from, to + 1})
+			}
+		}
+	}
+}
+
+// gramSet collects distinct buckets.
+type gramSet struct {
+	mask uint32
+	seen []uint64
+	out  []gram
+}
+
+func (g *gramSet) add(h uint32, s span) {
+	h ^= h >> 15
+	bucket := (h * 2654435761 >> 7) & g.mask
+	if len(g.out) >= maxGrams || g.seen[bucket/64]&(1<<(bucket%64)) != 0 {
+		return
+	}
+	g.seen[bucket/64] |= 1 << (bucket % 64)
+	g.out = append(g.out, gram{bucket, s})
+}
+
+// gramText is the content of the normalised text with entities replaced.
+func (a *analysis) gramText() []gramChar {
+	out := a.gramBuf[:0]
+	next, marked := 0, -1
+	for i, r := range a.norm.stream {
+		p := a.norm.pos[i]
+		for next < len(a.places) && a.places[next].end <= p {
+			next++
+		}
+		if next < len(a.places) && a.places[next].start <= p {
+			if marked != next {
+				marked = next
+				mark := rune(0xE000 + entityIndex(a.entities[next].Type))
+				out = append(out, gramChar{mark, a.places[next]})
+			}
+			continue
+		}
+		if isDigit(r) {
+			r = '0'
+		}
+		out = append(out, gramChar{r, span{p, p + 1}})
+	}
+	a.gramBuf = out
+	return out
+}
+
+// entityIndex numbers the entity types for the model; the order is part of the
+// model format.
+func entityIndex(kind string) int {
+	return slices.Index([]string{EntityWechat, EntityQQ, EntityQQGroup, EntityPhone, EntityTelegram, EntityWhatsApp, EntityEmail, EntityURL,
+		EntityAlipay, EntityWeibo, EntityDouyin, EntityXiaohongshu, EntityBankCard, EntityCompany, EntityAmount, EntityPercent}, kind) + 1
+}
+
+// modelView is what the model says of one text.
+type modelView struct {
+	flag       float64        // log-odds to add to the score, n-grams only
+	bias       float64        // of the flag
+	stances    []float64      // in the order of Stances
+	categories []float64      // in the order of the model's categories
+	clauses    []clauseWeight // strongest first; they sum to flag
+}
+
+// clauseWeight is the share of the n-grams that begin in one clause.
+type clauseWeight struct {
+	span   span
+	weight float64
+}
+
+// maxClauses is how many clauses are shown as reasons of their own; the last
+// one shown then stands for all the rest.
+const maxClauses = 8
+
+// norm of a text's n-gram vector: contributions are divided by the square root
+// of their number, so that long texts do not shout.
+func gramNorm(n int) float64 {
+	if n == 0 {
+		return 0
+	}
+	return 1 / math.Sqrt(float64(n))
+}
+
+func (a *analysis) consult(m *Model) modelView {
+	a.gramsBuf = a.grams(m.head.Buckets, a.gramsBuf)
+	outputs := m.head.outputs()
+	sums := append(a.sums[:0], make([]int32, outputs)...)
+	a.sums = sums
+	norm := gramNorm(len(a.gramsBuf))
+	v := modelView{bias: float64(m.head.Bias[0]), stances: make([]float64, len(Stances)), categories: make([]float64, len(m.head.Categories))}
+	flagStep := float64(m.head.Scales[0]) * norm
+	shares := a.clauses()
+	rest := clauseWeight{}
+	for _, g := range a.gramsBuf {
+		row := m.row(g.bucket)
+		for o, w := range row {
+			sums[o] += int32(w)
+		}
+		if g.span.end == g.span.start {
+			rest.weight += float64(row[0]) * flagStep
+			continue
+		}
+		i, _ := slices.BinarySearchFunc(shares, g.span.start, func(c clauseWeight, pos int32) int { return cmp.Compare(c.span.end, pos+1) })
+		shares[min(i, len(shares)-1)].weight += float64(row[0]) * flagStep
+	}
+	v.flag = float64(sums[0]) * flagStep
+	for i := range v.stances {
+		o := stanceOutput + i
+		v.stances[i] = float64(sums[o])*float64(m.head.Scales[o])*norm + float64(m.head.Bias[o])
+	}
+	for i := range v.categories {
+		o := m.head.categoryOutput() + i
+		v.categories[i] = float64(sums[o])*float64(m.head.Scales[o])*norm + float64(m.head.Bias[o])
+	}
+	v.clauses = topClauses(shares, rest)
+	return v
+}
+
+// clauses splits the text at its signs; there is always one.
+func (a *analysis) clauses() []clauseWeight {
+	out := a.clauseBuf[:0]
+	start := 0
+	for i, c := range a.norm.class {
+		if (c == classClause || c == classNewline) && i > start {
+			out = append(out, clauseWeight{span: span{int32(start), int32(i)}})
+			start = i + 1
+		} else if c == classClause || c == classNewline {
+			start = i + 1
+		}
+	}
+	if start < len(a.norm.class) || len(out) == 0 {
+		out = append(out, clauseWeight{span: span{int32(start), int32(len(a.norm.class))}})
+	}
+	a.clauseBuf = out
+	return out
+}
+
+// topClauses keeps the strongest and folds the others into one without a place.
+func topClauses(all []clauseWeight, rest clauseWeight) []clauseWeight {
+	slices.SortStableFunc(all, func(x, y clauseWeight) int { return cmp.Compare(math.Abs(y.weight), math.Abs(x.weight)) })
+	if len(all) <= maxClauses {
+		return append(all, rest)
+	}
+	for _, c := range all[maxClauses:] {
+		rest.weight += c.weight
+	}
+	return append(all[:maxClauses:maxClauses], rest)
+}

@@ -1,0 +1,111 @@
+package classify
+
+// inContext settles what one rune alone cannot: letters of other scripts and
+// turned letters inside Latin words, and radicals beside their other half. It
+// works in place; the text never grows.
+func (n *normalized) inContext(t *foldTable) {
+	for i := 0; i < len(n.runes); i++ {
+		if !letter(n.class[i]) {
+			continue
+		}
+		end, foreign := i, false
+		for end < len(n.runes) && letter(n.class[end]) {
+			foreign = foreign || n.class[end] == foldForeign
+			end++
+		}
+		if foreign {
+			n.foldLetters(t, i, end)
+		}
+		i = end - 1
+	}
+	if n.has(foldRadical) {
+		n.joinRadicals(t)
+	}
+}
+
+func letter(c class) bool { return c == classLatin || c == foldForeign }
+
+// foldLetters settles the run of letters [from, to).
+func (n *normalized) foldLetters(t *foldTable, from, to int) {
+	strong, turned, latin, alike := 0, 0, 0, 0
+	for i := from; i < to; i++ {
+		r := n.runes[i]
+		like, mapped := t.homoglyph[r]
+		if n.class[i] == classLatin {
+			latin++
+		} else if mapped && !t.loose[r] {
+			alike++
+		}
+		up, ok := t.turned[r]
+		if ok && r > 0x7f && up != like {
+			strong++
+		}
+		if !ok {
+			_, ok = t.turned[like]
+		}
+		if ok {
+			turned++
+		}
+	}
+	if strong > 0 && turned == to-from && turned > 1 {
+		n.turnOver(t, from, to)
+		return
+	}
+	convert := latin > 0 || alike == to-from && alike > 1
+	for i := from; i < to; i++ {
+		if n.class[i] != foldForeign {
+			continue
+		}
+		n.class[i] = classOther
+		if _, ok := t.turned[n.runes[i]]; ok {
+			n.class[i] = classLatin
+		}
+		if like, ok := t.homoglyph[n.runes[i]]; ok && convert {
+			n.runes[i], n.class[i] = like, classLatin
+			n.ev[i] |= evHomoglyph
+		}
+	}
+}
+
+// turnOver reads the run [from, to) from its end with every letter turned.
+func (n *normalized) turnOver(t *foldTable, from, to int) {
+	for i, j := from, to-1; i < j; i, j = i+1, j-1 {
+		n.runes[i], n.runes[j] = n.runes[j], n.runes[i]
+		n.start[i], n.start[j] = n.start[j], n.start[i]
+		n.end[i], n.end[j] = n.end[j], n.end[i]
+		n.ev[i], n.ev[j] = n.ev[j], n.ev[i]
+	}
+	for i := from; i < to; i++ {
+		up, ok := t.turned[n.runes[i]]
+		if !ok {
+			up = t.turned[t.homoglyph[n.runes[i]]]
+		}
+		n.runes[i], n.class[i] = up, classLatin
+		n.ev[i] |= evUpsideDown
+	}
+}
+
+// joinRadicals puts 亻责 together to 债. What is joined may join again.
+func (n *normalized) joinRadicals(t *foldTable) {
+	k := 0
+	for i := range n.runes {
+		n.runes[k], n.start[k], n.end[k], n.class[k], n.ev[k] = n.runes[i], n.start[i], n.end[i], n.class[i], n.ev[i]
+		k++
+		for k >= 2 && (n.class[k-1] == foldRadical || n.class[k-2] == foldRadical) {
+			whole, ok := t.split[[2]rune{n.runes[k-2], n.runes[k-1]}]
+			if !ok {
+				break
+			}
+			k--
+			n.runes[k-1], n.class[k-1] = whole, t.entry(whole).class()
+			n.ev[k-1] |= n.ev[k].closeGaps() | evSplit
+			n.start[k-1], n.end[k-1] = min(n.start[k-1], n.start[k]), max(n.end[k-1], n.end[k])
+		}
+	}
+	n.resize(k)
+	for i, c := range n.class {
+		if c == foldRadical {
+			n.class[i] = classHan
+		}
+	}
+}

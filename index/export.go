@@ -1,0 +1,175 @@
+package index
+
+import (
+	"bufio"
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// eachPage is how many records Each reads at a time.
+const eachPage = MaxLimit
+
+// Each calls fn for every record that q.Text matches, newest first seen first,
+// and stops at fn's first error. It pages by first_seen, which never changes:
+// records that are added meanwhile do not make it skip or repeat any. There is
+// no cap; q's order, limit and offset do not matter.
+func Each(ctx context.Context, s Store, q Query, fn func(Record) error) error {
+	page := Query{Text: q.Text, Sort: SortFirstSeen, Limit: eachPage, NoTotal: true}
+	for {
+		p, err := s.Search(ctx, page)
+		if err != nil {
+			return err
+		}
+		for _, h := range p.Hits {
+			if err := fn(h.Record); err != nil {
+				return err
+			}
+		}
+		if p.Next == "" {
+			return nil
+		}
+		page.After = p.Next
+	}
+}
+
+// WriteJSONL writes every record that q matches as one JSON object a line and
+// returns how many.
+func WriteJSONL(ctx context.Context, w io.Writer, s Store, q Query) (int, error) {
+	buf := bufio.NewWriter(w)
+	enc := json.NewEncoder(buf)
+	enc.SetEscapeHTML(false)
+	n := 0
+	err := Each(ctx, s, q, func(r Record) error {
+		n++
+		return enc.Encode(r)
+	})
+	if err == nil {
+		err = buf.Flush()
+	}
+	if err != nil {
+		return n, fmt.Errorf("exporting JSON lines: %w", err)
+	}
+	return n, nil
+}
+
+// csvColumns are the columns of WriteCSV in order. Lists are joined by "; ",
+// entities are type:value, times are RFC 3339.
+var csvColumns = []string{"id", "flagged", "score", "severity", "stance", "categories", "title", "text", "contacts", "evasion",
+	"author", "author_id", "source", "source_type", "kind", "url", "region", "published_at", "first_seen", "last_seen", "ingested_at",
+	"revisions", "campaign", "campaign_size", "status", "assignee", "reason", "tags", "archive_file", "archive_record", "archive_sha256",
+	"dictionary", "model"}
+
+// WriteCSV writes every record that q matches as CSV for spreadsheets, and
+// returns how many: UTF-8 with a byte order mark, a header line, CRLF line
+// ends. No cell can act as a formula: a cell that begins like one, or whose
+// digits a spreadsheet would round, gets a leading apostrophe.
+func WriteCSV(ctx context.Context, w io.Writer, s Store, q Query) (int, error) {
+	buf := bufio.NewWriter(w)
+	n := 0
+	fail := func(err error) (int, error) { return n, fmt.Errorf("exporting CSV: %w", err) }
+	if _, err := buf.WriteString("\uFEFF"); err != nil {
+		return fail(err)
+	}
+	out := csv.NewWriter(buf)
+	out.UseCRLF = true
+	if err := out.Write(csvColumns); err != nil {
+		return fail(err)
+	}
+	err := Each(ctx, s, q, func(r Record) error {
+		n++
+		return out.Write(csvRow(r))
+	})
+	if err != nil {
+		return fail(err)
+	}
+	out.Flush()
+	if err := out.Error(); err != nil {
+		return fail(err)
+	}
+	if err := buf.Flush(); err != nil {
+		return fail(err)
+	}
+	return n, nil
+}
+
+func csvRow(r Record) []string {
+	p, v := r.Post, r.Verdict
+	var categories, contacts, evasions []string
+	for _, c := range v.Categories {
+		categories = append(categories, c.ID)
+	}
+	for _, e := range v.Entities {
+		contacts = append(contacts, e.Type+":"+e.Value)
+	}
+	for _, e := range v.Evasion {
+		evasions = append(evasions, string(e))
+	}
+	list := func(values []string) string { return strings.Join(values, "; ") }
+	row := []string{p.ID, strconv.FormatBool(v.Flagged), strconv.FormatFloat(v.Score, 'f', 3, 64), string(v.Severity), string(v.Stance), list(categories),
+		p.Title, p.Text, list(contacts), list(evasions), p.Author.Name, p.Author.ID, p.Source, p.SourceType, string(p.Kind), p.URL, p.Region,
+		csvTime(p.PublishedAt), csvTime(r.FirstSeen), csvTime(r.LastSeen), csvTime(r.IngestedAt), strconv.Itoa(r.Revisions), r.Campaign.ID,
+		strconv.Itoa(r.Campaign.Size), string(r.Triage.Status), r.Triage.Assignee, r.Triage.Reason, list(r.Triage.Tags),
+		p.Archive.File, p.Archive.RecordID, p.Archive.SHA256, v.Dictionary, v.Model}
+	for i := range row {
+		row[i] = SafeCell(row[i])
+	}
+	return row
+}
+
+func csvTime(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.In(China()).Format(time.RFC3339)
+}
+
+// SafeCell returns s as a spreadsheet cell that is shown as text: line breaks
+// are plain ones, other control characters are gone, and an apostrophe stands
+// before what would be read as a formula or as a number too long to keep.
+func SafeCell(s string) string {
+	if s == "" {
+		return s
+	}
+	// The test is on the original: a tab or line break in front is an attack too.
+	risky := strings.ContainsRune("\t\r\n", rune(s[0]))
+	s = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(strings.ToValidUTF8(s, "\uFFFD"))
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' && r != '\n' && r != '\t' || r == 0x7F {
+			return -1
+		}
+		return r
+	}, s)
+	// Spreadsheets skip blanks and invisible characters before a formula.
+	lead := strings.TrimLeftFunc(s, func(r rune) bool { return isSpace(r) || dropped(r) || r == '\v' || r == '\f' })
+	if strings.HasPrefix(lead, "'") || risky || startsFormula(lead) || losesDigits(lead) {
+		return "'" + s
+	}
+	return s
+}
+
+func startsFormula(s string) bool {
+	for _, r := range s {
+		return strings.ContainsRune("=+-@|%＝＋－＠−﹢﹣﹦﹫", r)
+	}
+	return false
+}
+
+// losesDigits reports whether a spreadsheet would read s as a number and show
+// another: long numbers, leading zeros, exponents.
+func losesDigits(s string) bool {
+	s = strings.TrimSpace(s)
+	if len(s) > 64 {
+		return false
+	}
+	if _, err := strconv.ParseFloat(s, 64); err != nil && !errors.Is(err, strconv.ErrRange) {
+		return false
+	}
+	return len(s) > 11 || strings.ContainsAny(s, "eEnNiIxX_") || len(s) > 1 && s[0] == '0' && s[1] != '.'
+}

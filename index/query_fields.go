@@ -1,0 +1,407 @@
+package index
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"qingyuan/classify"
+)
+
+// FieldKind says how a field's values are written and compared.
+type FieldKind int
+
+// The kinds of fields.
+const (
+	KindText    FieldKind = iota // tokens: title, text
+	KindKeyword                  // the whole value
+	KindEnum                     // one of a fixed list
+	KindEntity                   // a normalised contact or other entity
+	KindNumber                   // number or range
+	KindTime                     // date, range, or age such as 7d
+)
+
+// Field is a field of the query language.
+type Field struct {
+	Name   string
+	Kind   FieldKind
+	Values []string // of KindEnum
+	Help   string   // one line in Chinese for the help page
+}
+
+// EntityTypes lists the entity types that are fields of the query language;
+// url is not among them, because url: asks for the post's address.
+var EntityTypes = [...]string{"wechat", "qq", "qq_group", "phone", "telegram", "whatsapp", "email", "bank_card", "alipay",
+	"weibo", "douyin", "xiaohongshu", "company", "amount", "percent"}
+
+// ContactTypes lists the entity types that contact: looks in.
+var ContactTypes = [...]string{"wechat", "qq", "qq_group", "phone", "telegram", "whatsapp", "email", "url", "bank_card", "alipay",
+	"weibo", "douyin", "xiaohongshu"}
+
+var fieldTable = buildFields()
+
+// Fields returns the fields of the query language in the order to show them.
+func Fields() []Field { return slices.Clone(fieldTable) }
+
+func buildFields() []Field {
+	var stances, severities, statuses []string
+	for _, s := range classify.Stances {
+		stances = append(stances, string(s))
+	}
+	for _, s := range [...]classify.Severity{classify.SeverityLow, classify.SeverityMedium, classify.SeverityHigh, classify.SeverityCritical} {
+		severities = append(severities, string(s))
+	}
+	for _, s := range Statuses {
+		statuses = append(statuses, string(s))
+	}
+	fields := []Field{
+		{Name: "title", Kind: KindText, Help: "标题包含"},
+		{Name: "text", Kind: KindText, Help: "正文包含"},
+		{Name: "category", Kind: KindKeyword, Help: "类别，如 debt_relief_scam"},
+		{Name: "flagged", Kind: KindEnum, Values: []string{"true", "false"}, Help: "是否命中"},
+		{Name: "score", Kind: KindNumber, Help: "分数 0 到 1，如 score>=0.8"},
+		{Name: "severity", Kind: KindEnum, Values: severities, Help: "严重程度"},
+		{Name: "stance", Kind: KindEnum, Values: stances, Help: "立场"},
+		{Name: "status", Kind: KindEnum, Values: statuses, Help: "研判状态"},
+		{Name: "assignee", Kind: KindKeyword, Help: `负责人；assignee:"" 为未分配`},
+		{Name: "tag", Kind: KindKeyword, Help: "标签"},
+		{Name: "reason", Kind: KindKeyword, Help: "排除原因"},
+		{Name: "source", Kind: KindKeyword, Help: "来源站点"},
+		{Name: "source_type", Kind: KindKeyword, Help: "来源类型，如 forum"},
+		{Name: "kind", Kind: KindEnum, Values: []string{"post", "comment", "ad", "article"}, Help: "帖子种类"},
+		{Name: "evasion", Kind: KindKeyword, Help: "规避手法，如 homophone"},
+		{Name: "author", Kind: KindKeyword, Help: "作者名或账号"},
+		{Name: "contact", Kind: KindEntity, Help: "任一联系方式（归一后的值）"},
+		{Name: "region", Kind: KindKeyword, Help: "地区"},
+		{Name: "published", Kind: KindTime, Help: "发布时间，如 2026-11-01、today、7d"},
+		{Name: "ingested", Kind: KindTime, Help: "入库时间"},
+		{Name: "seen", Kind: KindTime, Help: "最后见到的时间"},
+		{Name: "url", Kind: KindKeyword, Help: "网址开头，或域名（含子域名）"},
+		{Name: "campaign", Kind: KindKeyword, Help: "同类帖组"},
+		{Name: "id", Kind: KindKeyword, Help: "记录编号"},
+	}
+	for _, t := range EntityTypes {
+		fields = append(fields, Field{Name: t, Kind: KindEntity, Help: "实体 " + t})
+	}
+	return fields
+}
+
+func fieldByName(name string) (Field, bool) {
+	for _, f := range fieldTable {
+		if f.Name == name {
+			return f, true
+		}
+	}
+	return Field{}, false
+}
+
+// FieldValue brings a value of a keyword, enum or entity field into the form
+// in which values are compared; stores apply it to what they keep as well.
+// Authors and entities are folded, numbers of entities freed of blanks and
+// hyphens, the ids of fixed lists lower-cased, all else stays as it is.
+func FieldValue(field, value string) string {
+	f, ok := fieldByName(field)
+	if !ok && field != "host" {
+		return value
+	}
+	switch {
+	case f.Kind == KindEntity:
+		return entityValue(value)
+	case field == "author":
+		return strings.TrimSpace(Fold(value))
+	case f.Kind == KindEnum, field == "category", field == "evasion", field == "source_type", field == "host":
+		return strings.ToLower(value)
+	}
+	return value
+}
+
+func entityValue(value string) string {
+	v := strings.TrimSpace(Fold(value))
+	digits := strings.Map(func(r rune) rune {
+		if strings.ContainsRune(" -()", r) {
+			return -1
+		}
+		return r
+	}, v)
+	for i, r := range digits {
+		if (r < '0' || r > '9') && (r != '+' || i > 0) {
+			return v
+		}
+	}
+	return strings.TrimPrefix(digits, "+86")
+}
+
+// unknownFieldRemedy suggests a near field, or quotes for what was meant as text.
+func unknownFieldRemedy(name, whole string) string {
+	best, bestDistance := "", 3
+	for _, f := range fieldTable {
+		if d := distance(name, f.Name); d < bestDistance && d < len(name) {
+			best, bestDistance = f.Name, d
+		}
+	}
+	asText := "to search for the text, write " + quote(whole)
+	if best != "" {
+		return "did you mean " + best + "? " + asText
+	}
+	return asText
+}
+
+// distance is the Levenshtein distance of two short ASCII names.
+func distance(a, b string) int {
+	if len(a) > 32 {
+		return len(a)
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			next := min(row[j+1]+1, row[j]+1, diagonal+cost)
+			diagonal, row[j+1] = row[j+1], next
+		}
+	}
+	return row[len(b)]
+}
+
+// value makes the expression for one value of a field, or for free text.
+func (p *parser) value(pos int, field, value string) (Expr, error) {
+	if p.terms++; p.terms > MaxQueryTerms {
+		return nil, p.fail(pos, fmt.Sprintf("the query has more than %d terms", MaxQueryTerms), "split it into several")
+	}
+	f, _ := fieldByName(field) // the zero Field is free text
+	switch f.Kind {
+	case KindText:
+		if tokens, _ := Phrase(value); len(tokens) == 0 {
+			return nil, p.fail(pos, fmt.Sprintf("%q has no character, letter, digit or symbol to look for", value), "write what the text contains; there are no wildcards")
+		}
+		return Text{Field: field, Value: value}, nil
+	case KindNumber:
+		return p.number(pos, field, value)
+	case KindTime:
+		from, to, err := p.when(pos, field, value)
+		if err != nil {
+			return nil, err
+		}
+		return TimeRange{Field: field, From: from, To: to}, nil
+	}
+	if value == "*" {
+		return nil, p.fail(pos, "there are no wildcards", fmt.Sprintf(`for records that have a value write NOT %s:""`, field))
+	}
+	v := FieldValue(field, value)
+	if f.Kind == KindEnum && !slices.Contains(f.Values, v) && v != "" {
+		return nil, p.fail(pos, fmt.Sprintf("%s has no value %q", field, value), "write one of "+strings.Join(f.Values, ", "))
+	}
+	return Equal{Field: field, Value: v}, nil
+}
+
+func (p *parser) number(pos int, field, value string) (Expr, error) {
+	n, err := p.parseNumber(pos, field, value)
+	if err != nil {
+		return nil, err
+	}
+	return NumberRange{Field: field, Low: n, High: n}, nil
+}
+
+func (p *parser) parseNumber(pos int, field, value string) (float64, error) {
+	n, err := strconv.ParseFloat(value, 64)
+	if err != nil || math.IsNaN(n) || math.IsInf(n, 0) {
+		return 0, p.fail(pos, fmt.Sprintf("%s needs a number, not %q", field, value), "write for example "+field+">=0.8")
+	}
+	return n, nil
+}
+
+// bracket reads a range, [a TO b] or a comparison, if one comes next.
+func (p *parser) bracket(pos int, field string) (Expr, bool, error) {
+	f, _ := fieldByName(field)
+	if f.Kind != KindNumber && f.Kind != KindTime {
+		return nil, false, nil
+	}
+	for _, op := range [...]string{">=", "<=", ">", "<"} {
+		if !p.has(op) {
+			continue
+		}
+		p.pos += len(op)
+		if p.end() || isSpace(p.in[p.pos]) || p.has(")") {
+			return nil, true, p.fail(p.pos, field+op+" has no value", "write it right after the sign")
+		}
+		v, err := p.bound()
+		if err != nil {
+			return nil, true, err
+		}
+		b := bounds{low: "*", high: "*"}
+		if op[0] == '>' {
+			b.low, b.excludeLow = v, op == ">"
+		} else {
+			b.high, b.excludeHigh = v, op == "<"
+		}
+		e, err := p.rangeOf(pos, f, b)
+		return e, true, err
+	}
+	if !p.has("[") && !p.has("{") {
+		return nil, false, nil
+	}
+	b := bounds{excludeLow: p.has("{")}
+	p.pos++
+	var err error
+	if b.low, err = p.bound(); err != nil {
+		return nil, true, err
+	}
+	p.space()
+	if !p.hasWord("TO") {
+		return nil, true, p.fail(p.pos, "a range needs TO between its two values", "write "+field+":[a TO b]; * is an open end")
+	}
+	p.pos += len("TO")
+	if b.high, err = p.bound(); err != nil {
+		return nil, true, err
+	}
+	p.space()
+	if !p.has("]") && !p.has("}") {
+		return nil, true, p.fail(pos, "this range is never closed", "write "+field+":[a TO b]")
+	}
+	b.excludeHigh = p.has("}")
+	p.pos++
+	e, err := p.rangeOf(pos, f, b)
+	return e, true, err
+}
+
+// bounds are the ends of a range as written; "*" is open.
+type bounds struct {
+	low, high               string
+	excludeLow, excludeHigh bool
+}
+
+// bound reads one value of a range.
+func (p *parser) bound() (string, error) {
+	p.space()
+	if p.has(`"`) {
+		return p.quoted()
+	}
+	start := p.pos
+	for !p.end() && !isSpace(p.in[p.pos]) && !strings.ContainsRune(`[]{}()"`, p.in[p.pos]) {
+		p.pos++
+	}
+	return string(p.in[start:p.pos]), nil
+}
+
+func (p *parser) rangeOf(pos int, f Field, b bounds) (Expr, error) {
+	if p.terms++; p.terms > MaxQueryTerms {
+		return nil, p.fail(pos, fmt.Sprintf("the query has more than %d terms", MaxQueryTerms), "split it into several")
+	}
+	if f.Kind == KindTime {
+		return p.timeRange(pos, f.Name, b)
+	}
+	r := NumberRange{Field: f.Name, Low: math.Inf(-1), High: math.Inf(1), ExcludeLow: b.excludeLow, ExcludeHigh: b.excludeHigh}
+	var err error
+	if b.low != "*" {
+		if r.Low, err = p.parseNumber(pos, f.Name, b.low); err != nil {
+			return nil, err
+		}
+	}
+	if b.high != "*" {
+		if r.High, err = p.parseNumber(pos, f.Name, b.high); err != nil {
+			return nil, err
+		}
+	}
+	if r.Low > r.High || r.Low == r.High && (b.excludeLow || b.excludeHigh) {
+		return nil, p.fail(pos, "the range holds nothing: it ends before it begins", "swap the two values")
+	}
+	return r, nil
+}
+
+func (p *parser) timeRange(pos int, field string, b bounds) (Expr, error) {
+	r := TimeRange{Field: field}
+	if b.low != "*" {
+		start, end, err := p.instantOrDay(pos, field, b.low)
+		if err != nil {
+			return nil, err
+		}
+		r.From = start
+		if b.excludeLow {
+			r.From = end
+		}
+	}
+	if b.high != "*" {
+		start, end, err := p.instantOrDay(pos, field, b.high)
+		if err != nil {
+			return nil, err
+		}
+		r.To = end
+		if b.excludeHigh {
+			r.To = start
+		}
+	}
+	if !r.From.IsZero() && !r.To.IsZero() && !r.To.After(r.From) {
+		return nil, p.fail(pos, "the range holds nothing: it ends before it begins", "swap the two values")
+	}
+	return r, nil
+}
+
+// when reads a date standing alone: a day, month or year is all of it, an age
+// such as 7d means since then.
+func (p *parser) when(pos int, field, value string) (from, to time.Time, err error) {
+	if t, ok := p.ago(value); ok {
+		return t, time.Time{}, nil
+	}
+	return p.instantOrDay(pos, field, value)
+}
+
+// instantOrDay reads a date as the half-open interval it names.
+func (p *parser) instantOrDay(pos int, field, value string) (from, to time.Time, err error) {
+	if t, ok := p.ago(value); ok {
+		return t, t.Add(time.Microsecond), nil
+	}
+	loc := p.now.Location()
+	year, month, day := p.now.Date()
+	switch strings.ToLower(value) {
+	case "now":
+		t := exact(p.now)
+		return t, t.Add(time.Microsecond), nil
+	case "today":
+		return exact(time.Date(year, month, day, 0, 0, 0, 0, loc)), exact(time.Date(year, month, day+1, 0, 0, 0, 0, loc)), nil
+	case "yesterday":
+		return exact(time.Date(year, month, day-1, 0, 0, 0, 0, loc)), exact(time.Date(year, month, day, 0, 0, 0, 0, loc)), nil
+	}
+	for _, l := range [...]struct {
+		layout              string
+		years, months, days int
+	}{{"2006-01-02", 0, 0, 1}, {"2006-1-2", 0, 0, 1}, {"2006-01", 0, 1, 0}, {"2006", 1, 0, 0}} {
+		if t, err := time.ParseInLocation(l.layout, value, loc); err == nil && t.Year() > 1 && t.Year() < 9999 {
+			return exact(t), exact(t.AddDate(l.years, l.months, l.days)), nil
+		}
+	}
+	if t, err := time.Parse(time.RFC3339Nano, value); err == nil && t.Year() > 0 && t.Year() < 9999 {
+		t = exact(t)
+		return t, t.Add(time.Microsecond), nil
+	}
+	return from, to, p.fail(pos, fmt.Sprintf("%s needs a date, not %q", field, value),
+		"write 2026-11-01, 2026-11, today, yesterday, an age such as 7d or 12h, or 2026-11-01T08:00:00+08:00")
+}
+
+// exact is t as stores keep times.
+func exact(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
+
+// ago reads an age: 30m, 12h, 7d, 2w.
+func (p *parser) ago(value string) (time.Time, bool) {
+	if len(value) < 2 || len(value) > 6 {
+		return time.Time{}, false
+	}
+	n, err := strconv.ParseUint(value[:len(value)-1], 10, 16)
+	if err != nil {
+		return time.Time{}, false
+	}
+	unit := map[byte]time.Duration{'m': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour, 'w': 7 * 24 * time.Hour}[value[len(value)-1]]
+	if unit == 0 {
+		return time.Time{}, false
+	}
+	return exact(p.now.Add(-time.Duration(n) * unit)), true
+}

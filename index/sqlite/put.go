@@ -1,0 +1,411 @@
+package sqlite
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"qingyuan/classify"
+	"qingyuan/index"
+	"qingyuan/post"
+)
+
+// doc is what is kept of a record besides columns: what Put replaces.
+type doc struct {
+	Post     post.Post        `json:"post"`
+	Verdict  classify.Verdict `json:"verdict"`
+	Campaign index.Campaign   `json:"campaign,omitzero"`
+}
+
+// statements are prepared once on the write connection.
+type statements struct {
+	find, insert, update, touch             *sql.Stmt
+	docGet, docPut                          *sql.Stmt
+	ftsDelete, ftsInsert                    *sql.Stmt
+	labelsGet, labelInsert, labelDelete     *sql.Stmt
+	revisionKnown, revisionInsert, shapePut *sql.Stmt
+}
+
+func (st *statements) prepare(ctx context.Context, db *sql.DB) error {
+	for _, q := range [...]struct {
+		stmt **sql.Stmt
+		text string
+	}{
+		{&st.find, `SELECT rid, content_hash, token_hash, fetched, content_at, last_seen, ingested, revisions FROM posts WHERE id = ?`},
+		{&st.insert, `INSERT INTO posts (id, source, source_type, kind, stance, severity, flagged, score, published, last_seen,
+			deleted, fetched, shape, content_hash, token_hash, content_at, ingested, day, revisions,
+			first_seen, status, assignee, reason, tags, comment_count, version, updated, updated_by, triage_shape)
+			VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?, ?,'new','','','[]',0,0,?,'',?)`},
+		{&st.update, `UPDATE posts SET id=?, source=?, source_type=?, kind=?, stance=?, severity=?, flagged=?, score=?, published=?, last_seen=?,
+			deleted=?, fetched=?, shape=?, content_hash=?, token_hash=?, content_at=?, ingested=?, day=?, revisions=? WHERE rid=?`},
+		{&st.touch, `UPDATE posts SET last_seen=?, revisions=? WHERE rid=?`},
+		{&st.docGet, `SELECT doc FROM docs WHERE rid=?`},
+		{&st.docPut, `INSERT OR REPLACE INTO docs (rid, doc) VALUES (?,?)`},
+		{&st.ftsDelete, `DELETE FROM fts WHERE rowid=?`},
+		{&st.ftsInsert, `INSERT INTO fts (rowid, title, body, ntitle, nbody) VALUES (?,?,?,?,?)`},
+		{&st.labelsGet, `SELECT field, value FROM labels WHERE rid=? AND field<>'tag'`},
+		{&st.labelInsert, `INSERT OR IGNORE INTO labels (field, value, rid) VALUES (?,?,?)`},
+		{&st.labelDelete, `DELETE FROM labels WHERE field=? AND value=? AND rid=?`},
+		{&st.revisionKnown, `SELECT count(*) FROM revisions WHERE rid=? AND hash=?`},
+		{&st.revisionInsert, `INSERT OR IGNORE INTO revisions (rid, fetched, hash, title, text, flagged, score) VALUES (?,?,?,?,?,?,?)`},
+		{&st.shapePut, `INSERT INTO shapes (key) VALUES (?) ON CONFLICT (key) DO UPDATE SET key=key RETURNING id`},
+	} {
+		var err error
+		if *q.stmt, err = db.PrepareContext(ctx, q.text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// putter writes the records of one batch in one transaction.
+type putter struct {
+	s      *Store
+	tx     *sql.Tx
+	ctx    context.Context //nolint:containedctx // lives as long as one Put
+	shapes map[string]int64
+}
+
+// Put implements index.Store.
+func (s *Store) Put(ctx context.Context, recs []index.Record) error {
+	for _, r := range recs {
+		if err := r.Validate(); err != nil {
+			return err
+		}
+	}
+	if len(recs) == 0 {
+		return nil
+	}
+	shapes := map[string]int64{}
+	err := s.inTx(ctx, func(tx *sql.Tx) error {
+		p := putter{s: s, tx: tx, ctx: ctx, shapes: shapes}
+		for _, r := range recs {
+			if err := p.put(r.Canonical()); err != nil {
+				return fmt.Errorf("record %s: %w", r.Post.ID, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return s.explain("putting records", err)
+	}
+	s.shapes.add(shapes)
+	return nil
+}
+
+// inTx runs fn in a write transaction and commits it.
+func (s *Store) inTx(ctx context.Context, fn func(*sql.Tx) error) error {
+	if s.closed.Load() {
+		return index.ErrClosed
+	}
+	tx, err := s.write.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() //nolint:errcheck // after Commit it does nothing
+	if err := fn(tx); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+// state is what is known of a record before a Put.
+type state struct {
+	rid                                int64
+	contentHash, tokenHash             []byte
+	fetched, contentAt, seen, ingested int64
+	revisions                          int
+}
+
+// put inserts or updates one record.
+func (p *putter) put(r index.Record) error {
+	hash := contentHash(r.Post)
+	var old state
+	err := p.stmt(p.s.stmts.find).QueryRowContext(p.ctx, r.Post.ID).Scan(&old.rid, &old.contentHash, &old.tokenHash,
+		&old.fetched, &old.contentAt, &old.seen, &old.ingested, &old.revisions)
+	if errors.Is(err, sql.ErrNoRows) {
+		return p.insert(r, hash)
+	}
+	if err != nil {
+		return err
+	}
+	return p.update(r, hash, old)
+}
+
+func (p *putter) insert(r index.Record, hash []byte) error {
+	now := p.s.now()
+	if r.IngestedAt.IsZero() {
+		r.IngestedAt = now
+	}
+	fetched := r.Post.FetchedAt
+	if fetched.IsZero() {
+		fetched = r.IngestedAt
+	}
+	if r.FirstSeen.IsZero() {
+		r.FirstSeen = fetched
+	}
+	if r.LastSeen.IsZero() {
+		r.LastSeen = fetched
+	}
+	next := state{contentHash: hash, tokenHash: p.tokenHash(r.Post), fetched: micros(fetched), contentAt: micros(fetched),
+		seen: micros(r.LastSeen), ingested: micros(r.IngestedAt)}
+	args, err := p.columns(r, next)
+	if err != nil {
+		return err
+	}
+	triageShape, err := p.shape(triageKey(index.StatusNew, "", "", nil))
+	if err != nil {
+		return err
+	}
+	res, err := p.stmt(p.s.stmts.insert).ExecContext(p.ctx, append(args, micros(r.FirstSeen), int64(unknownTime), triageShape)...)
+	if err != nil {
+		return err
+	}
+	rid, err := res.LastInsertId()
+	if err != nil {
+		return err
+	}
+	if err := p.putDoc(rid, r); err != nil {
+		return err
+	}
+	for l := range labelsOf(r) {
+		if _, err := p.stmt(p.s.stmts.labelInsert).ExecContext(p.ctx, l.field, l.value, rid); err != nil {
+			return err
+		}
+	}
+	return p.putTokens(rid, r.Post)
+}
+
+func (p *putter) update(r index.Record, hash []byte, old state) error {
+	next := old
+	fetched := micros(r.Post.FetchedAt)
+	if r.Post.FetchedAt.IsZero() {
+		fetched = old.fetched
+	}
+	next.seen = max(old.seen, fetched, micros(r.LastSeen))
+	same := slices.Equal(hash, old.contentHash)
+	if fetched < old.fetched {
+		if !same {
+			return p.addEarlier(r, hash, fetched, next)
+		}
+		// An older capture of the current content: judged anew, the post stays.
+		kept, err := p.doc(old.rid)
+		if err != nil {
+			return err
+		}
+		r.Post = kept.Post
+	}
+	next.fetched = max(old.fetched, fetched)
+	if same {
+		next.contentAt = min(old.contentAt, fetched)
+	} else {
+		if err := p.keepRevision(old); err != nil {
+			return err
+		}
+		next.contentHash, next.contentAt = hash, fetched
+		next.revisions++
+		next.ingested = micros(p.s.now())
+	}
+	next.tokenHash = p.tokenHash(r.Post)
+	args, err := p.columns(r, next)
+	if err != nil {
+		return err
+	}
+	if _, err := p.stmt(p.s.stmts.update).ExecContext(p.ctx, append(args, old.rid)...); err != nil {
+		return err
+	}
+	if err := p.putDoc(old.rid, r); err != nil {
+		return err
+	}
+	if err := p.replaceLabels(old.rid, r); err != nil {
+		return err
+	}
+	if slices.Equal(next.tokenHash, old.tokenHash) {
+		return nil
+	}
+	if _, err := p.stmt(p.s.stmts.ftsDelete).ExecContext(p.ctx, old.rid); err != nil {
+		return err
+	}
+	return p.putTokens(old.rid, r.Post)
+}
+
+// addEarlier keeps content that was fetched before the current one as a
+// revision, unless it is known already.
+func (p *putter) addEarlier(r index.Record, hash []byte, fetched int64, next state) error {
+	var known int
+	if err := p.stmt(p.s.stmts.revisionKnown).QueryRowContext(p.ctx, next.rid, hash).Scan(&known); err != nil {
+		return err
+	}
+	if known == 0 {
+		if _, err := p.stmt(p.s.stmts.revisionInsert).ExecContext(p.ctx, next.rid, fetched, hash,
+			[]byte(r.Post.Title), []byte(r.Post.Text), r.Verdict.Flagged, r.Verdict.Score); err != nil {
+			return err
+		}
+		next.revisions++
+	}
+	_, err := p.stmt(p.s.stmts.touch).ExecContext(p.ctx, next.seen, next.revisions, next.rid)
+	return err
+}
+
+// keepRevision copies the current content to the revisions.
+func (p *putter) keepRevision(old state) error {
+	d, err := p.doc(old.rid)
+	if err != nil {
+		return err
+	}
+	_, err = p.stmt(p.s.stmts.revisionInsert).ExecContext(p.ctx, old.rid, old.contentAt, old.contentHash,
+		[]byte(d.Post.Title), []byte(d.Post.Text), d.Verdict.Flagged, d.Verdict.Score)
+	return err
+}
+
+// columns are the arguments that insert and update share, in their order.
+func (p *putter) columns(r index.Record, n state) ([]any, error) {
+	shape, err := p.shape(postKey(r))
+	if err != nil {
+		return nil, err
+	}
+	v := r.Verdict
+	return []any{r.Post.ID, r.Post.Source, index.FieldValue("source_type", r.Post.SourceType), string(r.Post.Kind),
+		string(v.Stance), string(v.Severity), v.Flagged, v.Score, micros(r.Post.PublishedAt), n.seen,
+		micros(r.DeletedAt), n.fetched, shape, n.contentHash, n.tokenHash, n.contentAt, n.ingested,
+		p.s.dayOf(fromMicros(n.ingested)), n.revisions}, nil
+}
+
+func (p *putter) stmt(st *sql.Stmt) *sql.Stmt { return p.tx.StmtContext(p.ctx, st) }
+
+func (p *putter) doc(rid int64) (doc, error) {
+	var raw []byte
+	var d doc
+	if err := p.stmt(p.s.stmts.docGet).QueryRowContext(p.ctx, rid).Scan(&raw); err != nil {
+		return d, err
+	}
+	return d, json.Unmarshal(raw, &d)
+}
+
+func (p *putter) putDoc(rid int64, r index.Record) error {
+	raw, err := json.Marshal(doc{Post: r.Post, Verdict: r.Verdict, Campaign: r.Campaign})
+	if err != nil {
+		return fmt.Errorf("%w: %w", index.ErrInvalid, err)
+	}
+	_, err = p.stmt(p.s.stmts.docPut).ExecContext(p.ctx, rid, raw)
+	return err
+}
+
+// putTokens indexes the published text, and the normalised where it differs.
+func (p *putter) putTokens(rid int64, pt post.Post) error {
+	title, body := index.Tokens(pt.Title), index.Tokens(pt.Text)
+	ntitle, nbody := index.Tokens(p.s.normalized(pt.Title)), index.Tokens(p.s.normalized(pt.Text))
+	if ntitle == title {
+		ntitle = ""
+	}
+	if nbody == body {
+		nbody = ""
+	}
+	_, err := p.stmt(p.s.stmts.ftsInsert).ExecContext(p.ctx, rid, title, body, ntitle, nbody)
+	return err
+}
+
+// tokenHash changes when what putTokens writes does.
+func (p *putter) tokenHash(pt post.Post) []byte {
+	sum := sha256.Sum256([]byte(pt.Title + "\x00" + pt.Text + "\x00" + p.s.normalized(pt.Title) + "\x00" + p.s.normalized(pt.Text)))
+	return sum[:16]
+}
+
+// contentHash is the post's, cut to 128 bits.
+func contentHash(pt post.Post) []byte {
+	sum := sha256.Sum256([]byte(pt.Title + "\x00" + pt.Text))
+	return sum[:16]
+}
+
+// label is one value of a field with rare or many values.
+type label struct{ field, value string }
+
+// replaceLabels makes the labels of a record those of r; tags are triage's.
+func (p *putter) replaceLabels(rid int64, r index.Record) error {
+	want := labelsOf(r)
+	rows, err := p.stmt(p.s.stmts.labelsGet).QueryContext(p.ctx, rid)
+	if err != nil {
+		return err
+	}
+	var gone []label
+	for rows.Next() {
+		var l label
+		if err := rows.Scan(&l.field, &l.value); err != nil {
+			rows.Close()
+			return err
+		}
+		if _, ok := want[l]; ok {
+			delete(want, l)
+		} else {
+			gone = append(gone, l)
+		}
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return err
+	}
+	for _, l := range gone {
+		if _, err := p.stmt(p.s.stmts.labelDelete).ExecContext(p.ctx, l.field, l.value, rid); err != nil {
+			return err
+		}
+	}
+	for l := range want {
+		if _, err := p.stmt(p.s.stmts.labelInsert).ExecContext(p.ctx, l.field, l.value, rid); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maxLabel bounds one label in bytes; longer values, such as data in a URL,
+// are found by their beginning only.
+const maxLabel = 2048
+
+func labelsOf(r index.Record) map[label]struct{} {
+	labels := map[label]struct{}{}
+	add := func(field, value string) {
+		v := index.FieldValue(field, value)
+		if len(v) > maxLabel {
+			v = v[:maxLabel]
+		}
+		if v != "" {
+			labels[label{field, v}] = struct{}{}
+		}
+	}
+	add("author", r.Post.Author.Name)
+	add("author", r.Post.Author.ID)
+	add("region", r.Post.Region)
+	add("campaign", r.Campaign.ID)
+	for _, u := range [...]string{r.Post.URL, r.Post.ThreadURL} {
+		add("url", u)
+		if parsed, err := url.Parse(u); err == nil {
+			add("host", reverseHost(parsed.Hostname()))
+		}
+	}
+	for _, c := range r.Verdict.Categories {
+		add("category", c.ID)
+	}
+	for _, e := range r.Verdict.Evasion {
+		add("evasion", string(e))
+	}
+	for _, e := range r.Verdict.Entities {
+		add("entity."+e.Type, index.FieldValue("contact", e.Value))
+	}
+	return labels
+}
+
+// reverseHost turns bbs.example.com into com.example.bbs. so that a domain
+// and all below it share a beginning.
+func reverseHost(host string) string {
+	if host == "" {
+		return ""
+	}
+	parts := strings.Split(strings.TrimSuffix(strings.ToLower(host), "."), ".")
+	slices.Reverse(parts)
+	return strings.Join(parts, ".") + "."
+}
