@@ -103,16 +103,21 @@ func (a *analysis) published(s span) (start, end int, text string) {
 	return start, end, string(a.original[start:end])
 }
 
-// modelCategoryOdds is the least log-odds at which the model alone names a
-// category.
-const modelCategoryOdds = 0.0
+// modelCategoryOdds is the least log-odds at which the model names a category
+// the dictionary did not; modelGuessOdds the least at which its best guess
+// stands for an offer of which the dictionary knows nothing at all. Below, the
+// text may offer something, but nothing of ours.
+const (
+	modelCategoryOdds = 0.0
+	modelGuessOdds    = -3.5
+)
 
 // categoryScores ranks the categories with any evidence. For an offer of which
 // the dictionary knows nothing the model's best guess stands alone.
 func (a *analysis) categoryScores(mv modelView, offer bool) []CategoryScore {
 	all := func(*evidence) bool { return true }
 	out := []CategoryScore{}
-	guess, guessOdds := "", math.Inf(-1)
+	guess, guessOdds := "", modelGuessOdds
 	for c, id := range a.c.lex.cats {
 		_, total := a.categoryShares(int32(c), all)
 		o := -2.5 + 2*total

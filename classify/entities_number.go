@@ -134,7 +134,7 @@ func (x *extractor) number(run digitRun) {
 	switch {
 	case isMobile(d) && !x.orderNumber(run):
 		x.add(EntityPhone, d, run.start, run.end, false)
-	case isHotline(d) && !x.counted(run):
+	case isHotline(d) && !x.counted(run) && (len(d) > 3 || x.called(run)):
 		x.add(EntityPhone, d, run.start, run.end, true)
 	case len(d) >= 10 && len(d) <= 12 && d[0] == '0' && d[1] >= '1' && !x.orderNumber(run):
 		x.add(EntityPhone, d, run.start, run.end, false)
@@ -153,6 +153,12 @@ func (x *extractor) orderNumber(run digitRun) bool {
 		}
 	}
 	return false
+}
+
+// called reports whether the words before a number say to dial it.
+func (x *extractor) called(run digitRun) bool {
+	before := string(x.text[max(0, run.start-4):run.start])
+	return strings.ContainsAny(before, "打拨警话线")
 }
 
 // counted reports whether a number counts or prices something (110元, 120平).

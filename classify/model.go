@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"math/bits"
 	"slices"
 )
 
@@ -41,7 +42,7 @@ type modelHead struct {
 const (
 	modelFormat  = 1
 	modelMagic   = "QYMODEL1"
-	modelBuckets = 1 << 15
+	modelBuckets = 1 << 18
 	maxModelSize = 64 << 20
 )
 
@@ -215,6 +216,7 @@ func (a *analysis) evidenceGrams(g *gramSet) {
 	a.classGrams(g)
 	g.add(hashString(seedEvidence+2, a.post.SourceType), span{})
 	g.add(hashString(seedEvidence+3, string(a.post.Kind)), span{})
+	g.add((seedEvidence+5)^uint32(bits.Len(uint(len(a.norm.stream))))*hashPrime, span{}) // how long, in powers of two
 }
 
 // maxClassPairs bounds the classes that are paired; more never come together

@@ -42,7 +42,6 @@ type Source struct {
 
 	file    string
 	loc     *time.Location
-	seedSet []*url.URL
 	drop    []cascadia.Selector
 	blocked []pageMark
 	gone    []pageMark

@@ -83,9 +83,7 @@ func judge(rnd *rand.Rand, r *index.Record, contact, phone string) {
 	for _, c := range catalogue[:rnd.IntN(3)] {
 		v.Categories = append(v.Categories, classify.CategoryScore{ID: c, Score: v.Score})
 	}
-	for _, e := range evasions[:rnd.IntN(3)] {
-		v.Evasion = append(v.Evasion, e)
-	}
+	v.Evasion = append(v.Evasion, evasions[:rnd.IntN(3)]...)
 	if v.Stance == classify.StanceOffer {
 		v.Flagged, v.Severity = true, [...]classify.Severity{classify.SeverityLow, classify.SeverityMedium, classify.SeverityHigh, classify.SeverityCritical}[rnd.IntN(4)]
 		r.Post.Text += "加V:" + strings.ToUpper(contact)

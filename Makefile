@@ -1,0 +1,59 @@
+# make test is all that is needed before a change; make check is the rest of
+# what .ci/run does. Everything but Chromium comes with the Go module.
+
+GO        ?= go
+# A clone that belongs to somebody else must build too; releases set the version.
+GOFLAGS   ?= -buildvcs=false
+VERSION   ?=
+PACKAGES  ?= ./...
+FUZZTIME  ?= 20s
+BENCH     ?= .
+EVAL      ?= testdata/labelled/dev.jsonl
+DEMO      ?=
+export GOFLAGS
+
+.PHONY: build test check fmt vet staticcheck vuln config race bench fuzz eval demo install-services clean
+
+build: ## the binary, in bin/
+	$(GO) build -trimpath -ldflags "-s -w $(if $(VERSION),-X main.version=$(VERSION))" -o bin/qingyuan ./cmd/qingyuan
+
+test: install-services vet ## all tests; sets up what they need
+	$(GO) test $(PACKAGES)
+
+check: fmt vet staticcheck vuln config ## everything that is not a test
+
+fmt:
+	@files=$$(gofmt -l .); test -z "$$files" || { echo "not formatted; run gofmt -w on:"; echo "$$files"; exit 1; }
+
+vet:
+	$(GO) vet $(PACKAGES)
+
+staticcheck:
+	$(GO) tool staticcheck $(PACKAGES)
+
+vuln: ## known vulnerabilities in what is called; says so when the database is out of reach
+	GO="$(GO)" scripts/vuln $(PACKAGES)
+
+config: ## config, sites, dictionaries and their examples
+	$(GO) run ./cmd/qingyuan check
+
+race: install-services ## all tests under the race detector; needs a C compiler
+	CGO_ENABLED=1 $(GO) test -race $(PACKAGES)
+
+bench: ## make bench BENCH=Classify PACKAGES=./classify
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem $(PACKAGES)
+
+fuzz: ## every fuzz target for FUZZTIME
+	GO="$(GO)" scripts/fuzz $(FUZZTIME) $(PACKAGES)
+
+eval: ## verdicts against labelled texts: make eval EVAL=FILE.jsonl
+	$(GO) run ./cmd/qingyuan eval $(EVAL)
+
+demo: ## make demo DEMO='-lang en'
+	$(GO) run ./cmd/qingyuan demo $(DEMO)
+
+install-services: ## Chromium and a Chinese font for the browser tests, when missing
+	@scripts/setup
+
+clean: ## what a build leaves; never the data folder
+	rm -rf bin

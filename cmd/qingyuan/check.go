@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"qingyuan/classify"
+	"qingyuan/crawler"
+	"qingyuan/strictyaml"
+)
+
+// runCheck checks everything operators write and prints all mistakes at once.
+func runCheck(_ context.Context, std stdio, args []string) error {
+	f := newFlags(std, "check", "", "dict")
+	sites := f.String("sites", "", "`folder` of site configs (default: that of the config)")
+	if err := f.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return err
+		}
+		return misuse{err}
+	}
+	var ms strictyaml.Mistakes
+	c, err := loadConfig(f.configFile)
+	ms.Add(f.configFile, err)
+	if f.dict != "" {
+		c.Dictionaries = f.dict
+	}
+	if f.model != "" {
+		c.Model = f.model
+	}
+	if *sites != "" {
+		c.Sites = *sites
+	}
+	loaded, err := crawler.LoadSources(os.DirFS(c.Sites))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		ms = append(ms, strictyaml.Mistake{File: c.Sites, Problem: "there is no such folder", Remedy: "set sites: in the config, or -sites"})
+	default:
+		ms.Add(c.Sites, prefixed(c.Sites, err))
+	}
+	examples := checkDictionaries(c, &ms)
+	for _, m := range ms {
+		fmt.Fprintln(std.out, m.Error())
+	}
+	if len(ms) > 0 {
+		return fmt.Errorf("%d mistakes", len(ms))
+	}
+	_, err = fmt.Fprintf(std.out, "all is well: %d sites, %s\n", len(loaded), examples)
+	return err
+}
+
+// checkDictionaries loads the dictionaries and runs their examples.
+func checkDictionaries(c config, ms *strictyaml.Mistakes) string {
+	dict, err := classify.LoadDictionary(dictionaryFS(c))
+	if err != nil {
+		ms.Add(c.Dictionaries, prefixed(c.Dictionaries, err))
+		return ""
+	}
+	model, err := openModel(c)
+	if err != nil {
+		ms.Add(c.Model, err)
+		return ""
+	}
+	classifier, err := classify.New(classify.Options{Dictionary: dict, Model: model})
+	if err != nil {
+		ms.Add(c.Dictionaries, err)
+		return ""
+	}
+	ms.Add(c.Dictionaries, prefixed(c.Dictionaries, classifier.CheckExamples()))
+	return fmt.Sprintf("%d categories, dictionary %s", len(dict.Categories), dict.Version)
+}
+
+// prefixed puts the folder before the file names of mistakes.
+func prefixed(folder string, err error) error {
+	var ms strictyaml.Mistakes
+	if folder == "" || !errors.As(err, &ms) {
+		return err
+	}
+	for i := range ms {
+		ms[i].File = folder + "/" + ms[i].File
+	}
+	return ms
+}

@@ -1,0 +1,224 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"strings"
+	"sync"
+
+	"qingyuan/classify"
+	"qingyuan/post"
+)
+
+// classifyInput is one line of classify -jsonl.
+type classifyInput struct {
+	ID         string    `json:"id"`
+	Title      string    `json:"title"`
+	Text       string    `json:"text"`
+	SourceType string    `json:"source_type"`
+	Kind       post.Kind `json:"kind"`
+}
+
+// classifyOutput is one line of its answer.
+type classifyOutput struct {
+	ID string `json:"id"`
+	*classify.Verdict
+	Error string `json:"error,omitempty"`
+	Line  int    `json:"line,omitempty"` // of the input, with an error
+}
+
+func runClassify(ctx context.Context, std stdio, args []string) error {
+	f := newFlags(std, "classify", "[TEXT]", "dict")
+	jsonl := f.Bool("jsonl", false, `read one JSON post a line on standard input: {"id","title","text","source_type"}`)
+	workers := f.Int("workers", runtime.GOMAXPROCS(0), "lines judged at a time; the order of the answers is kept")
+	c, err := f.parse(args)
+	if err != nil {
+		return err
+	}
+	if *jsonl && f.NArg() > 0 {
+		return misusef("-jsonl reads standard input and takes no text")
+	}
+	if *workers < 1 {
+		return misusef("-workers must be at least 1")
+	}
+	classifier, err := openClassifier(c)
+	if err != nil {
+		return err
+	}
+	if *jsonl {
+		return classifyStream(ctx, classifier, std.in, std.out, *workers)
+	}
+	p, err := textArgument(std, f.Args())
+	if err != nil {
+		return err
+	}
+	v, err := classifier.Classify(p)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(std.out).Encode(classifyOutput{Verdict: &v})
+}
+
+// textArgument makes a post of the command line's words, or of standard input.
+func textArgument(std stdio, args []string) (post.Post, error) {
+	if len(args) > 0 {
+		return post.Post{Text: strings.Join(args, " ")}, nil
+	}
+	data, err := io.ReadAll(io.LimitReader(std.in, post.MaxText+1))
+	if err != nil {
+		return post.Post{}, fmt.Errorf("reading standard input: %w", err)
+	}
+	if len(data) == 0 {
+		return post.Post{}, misusef("there is no text; give it as an argument or on standard input")
+	}
+	return post.Post{Text: string(bytes.TrimRight(data, "\r\n"))}, nil
+}
+
+// maxLine is the longest input line: a text of post.MaxText bytes with every
+// byte escaped.
+const maxLine = 8 * post.MaxText
+
+// batch is a run of input lines and their answers.
+type batch struct {
+	first int // number of its first line
+	lines [][]byte
+	out   bytes.Buffer
+	done  chan struct{}
+}
+
+// batchLines is how many lines one worker takes at a time.
+const batchLines = 64
+
+// classifyStream answers each line in order. Lines are judged in batches by
+// several workers; at most a few batches are held in memory.
+func classifyStream(ctx context.Context, c *classify.Classifier, in io.Reader, out io.Writer, workers int) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	work := make(chan *batch)
+	order := make(chan *batch, workers)
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			for b := range work {
+				b.judge(c)
+				close(b.done)
+			}
+		})
+	}
+	var readErr error
+	wg.Go(func() {
+		defer close(order)
+		defer close(work)
+		readErr = readBatches(ctx, in, work, order)
+	})
+	writeErr := writeBatches(order, out)
+	cancel()
+	for range order { //nolint:revive // drain, so that the reader can end
+	}
+	wg.Wait()
+	return errors.Join(writeErr, readErr)
+}
+
+func writeBatches(order <-chan *batch, out io.Writer) error {
+	for b := range order {
+		<-b.done
+		if _, err := out.Write(b.out.Bytes()); err != nil {
+			return fmt.Errorf("writing verdicts: %w", err)
+		}
+	}
+	return nil
+}
+
+// readBatches cuts the input into batches. A batch is handed on when it is
+// full or when no further line is waiting, so that an interactive caller gets
+// each answer at once.
+func readBatches(ctx context.Context, in io.Reader, work, order chan<- *batch) error {
+	r := bufio.NewReaderSize(in, 1<<16)
+	b := &batch{first: 1, done: make(chan struct{})}
+	hand := func() bool {
+		if len(b.lines) == 0 {
+			return true
+		}
+		select {
+		case order <- b:
+		case <-ctx.Done():
+			return false
+		}
+		work <- b
+		b = &batch{first: b.first + len(b.lines), done: make(chan struct{})}
+		return true
+	}
+	for {
+		line, err := readLine(r)
+		if len(line) > 0 || err == nil {
+			b.lines = append(b.lines, line)
+		}
+		if err != nil {
+			hand()
+			if errors.Is(err, io.EOF) {
+				return ctx.Err()
+			}
+			return fmt.Errorf("reading posts: %w", err)
+		}
+		if len(b.lines) >= batchLines || r.Buffered() == 0 {
+			if !hand() {
+				return ctx.Err()
+			}
+		}
+	}
+}
+
+// readLine reads one line of any length, keeping at most maxLine+1 bytes of it.
+func readLine(r *bufio.Reader) ([]byte, error) {
+	var line []byte
+	for {
+		part, err := r.ReadSlice('\n')
+		if room := maxLine + 1 - len(line); room > 0 {
+			line = append(line, part[:min(len(part), room)]...)
+		}
+		if errors.Is(err, bufio.ErrBufferFull) {
+			continue
+		}
+		return line, err
+	}
+}
+
+func (b *batch) judge(c *classify.Classifier) {
+	enc := json.NewEncoder(&b.out)
+	enc.SetEscapeHTML(false)
+	for i, line := range b.lines {
+		line = bytes.TrimSpace(line)
+		if len(line) == 0 {
+			continue
+		}
+		out := judgeLine(c, line)
+		if out.Error != "" {
+			out.Line = b.first + i
+		}
+		if err := enc.Encode(out); err != nil {
+			fmt.Fprintf(&b.out, "{\"id\":\"\",\"error\":%q,\"line\":%d}\n", err.Error(), b.first+i)
+		}
+	}
+	b.lines = nil
+}
+
+func judgeLine(c *classify.Classifier, line []byte) classifyOutput {
+	if len(line) > maxLine {
+		return classifyOutput{Error: fmt.Sprintf("line is longer than %d bytes; split the text", maxLine)}
+	}
+	var in classifyInput
+	if err := json.Unmarshal(line, &in); err != nil {
+		return classifyOutput{Error: "not a JSON object with id, title, text and source_type: " + err.Error()}
+	}
+	v, err := c.Classify(post.Post{ID: in.ID, Title: in.Title, Text: in.Text, SourceType: in.SourceType, Kind: in.Kind})
+	if err != nil {
+		return classifyOutput{ID: in.ID, Error: err.Error()}
+	}
+	return classifyOutput{ID: in.ID, Verdict: &v}
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"qingyuan/strictyaml"
+)
+
+// config is configs/qingyuan.yaml. Defaults come first, the file over them,
+// then QINGYUAN_* environment variables, then flags.
+type config struct {
+	Data         string      `yaml:"data"`         // folder of everything that is kept
+	Addr         string      `yaml:"addr"`         // where the triage pages listen, host:port
+	Language     string      `yaml:"language"`     // zh or en
+	Sites        string      `yaml:"sites"`        // folder of site configs
+	Dictionaries string      `yaml:"dictionaries"` // folder; empty: the built-in ones
+	Model        string      `yaml:"model"`        // file; empty: the built-in one; none: rules alone
+	Crawl        crawlConfig `yaml:"crawl"`
+	Log          logConfig   `yaml:"log"`
+}
+
+type crawlConfig struct {
+	Workers int    `yaml:"workers"` // pages in work at a time
+	Contact string `yaml:"contact"` // address named in the User-Agent, for site owners
+	Tries   int    `yaml:"tries"`   // failed tries until a page is given up
+}
+
+type logConfig struct {
+	Level  string `yaml:"level"`  // debug, info, warn, error
+	Format string `yaml:"format"` // text or json
+}
+
+func defaultConfig() config {
+	return config{
+		Data: "./data", Addr: "127.0.0.1:8686", Language: "zh", Sites: "configs/sites",
+		Crawl: crawlConfig{Workers: 8, Tries: 5},
+		Log:   logConfig{Level: "info", Format: "text"},
+	}
+}
+
+// defaultConfigFile is read when -config is not given and it exists.
+const defaultConfigFile = "configs/qingyuan.yaml"
+
+// loadConfig reads the file ("" looks for the default one), applies the
+// environment, and returns every mistake at once. Relative paths in the file
+// count from the working directory.
+func loadConfig(file string) (config, error) {
+	c := defaultConfig()
+	var ms strictyaml.Mistakes
+	explicit := file != ""
+	if !explicit {
+		file = defaultConfigFile
+	}
+	data, err := os.ReadFile(file)
+	switch {
+	case err == nil:
+		doc, err := strictyaml.Decode(filepath.ToSlash(file), data, &c)
+		ms.Add(file, err)
+		if doc != nil {
+			ms = append(ms, c.check(doc.Mistake)...)
+		}
+	case explicit || !errors.Is(err, fs.ErrNotExist):
+		return c, fmt.Errorf("reading config: %w", err)
+	}
+	c.environment()
+	env := func(problem, remedy string, path ...any) strictyaml.Mistake {
+		return strictyaml.Mistake{File: "environment", Problem: problem, Remedy: remedy, Field: fmt.Sprint(path...)}
+	}
+	if len(ms) == 0 {
+		ms = append(ms, c.check(env)...)
+	}
+	return c, ms.Err()
+}
+
+// environment applies QINGYUAN_DATA and the like.
+func (c *config) environment() {
+	for name, field := range map[string]*string{
+		"QINGYUAN_DATA": &c.Data, "QINGYUAN_ADDR": &c.Addr, "QINGYUAN_LANGUAGE": &c.Language, "QINGYUAN_SITES": &c.Sites,
+		"QINGYUAN_DICTIONARIES": &c.Dictionaries, "QINGYUAN_MODEL": &c.Model, "QINGYUAN_LOG_LEVEL": &c.Log.Level,
+	} {
+		if v, ok := os.LookupEnv(name); ok {
+			*field = v
+		}
+	}
+}
+
+// check returns what is wrong with the values.
+func (c *config) check(at func(problem, remedy string, path ...any) strictyaml.Mistake) strictyaml.Mistakes {
+	var ms strictyaml.Mistakes
+	oneOf := func(value string, path []any, allowed ...string) {
+		for _, a := range allowed {
+			if value == a {
+				return
+			}
+		}
+		ms = append(ms, at(fmt.Sprintf("%q is unknown", value), "use "+strings.Join(allowed, ", "), path...))
+	}
+	oneOf(c.Language, []any{"language"}, "zh", "en")
+	oneOf(c.Log.Level, []any{"log", "level"}, "debug", "info", "warn", "error")
+	oneOf(c.Log.Format, []any{"log", "format"}, "text", "json")
+	if c.Data == "" {
+		ms = append(ms, at("no data folder is given", "write data: ./data", "data"))
+	}
+	if _, _, err := net.SplitHostPort(c.Addr); err != nil {
+		ms = append(ms, at(fmt.Sprintf("%q is no address to listen on", c.Addr), "write host:port, such as 127.0.0.1:8686", "addr"))
+	}
+	if c.Crawl.Workers < 1 || c.Crawl.Workers > 256 {
+		ms = append(ms, at(fmt.Sprintf("%d workers are out of range", c.Crawl.Workers), "use 1 to 256", "crawl", "workers"))
+	}
+	if c.Crawl.Tries < 1 || c.Crawl.Tries > 100 {
+		ms = append(ms, at(fmt.Sprintf("%d tries are out of range", c.Crawl.Tries), "use 1 to 100", "crawl", "tries"))
+	}
+	return ms
+}

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"qingyuan/classify"
+	"qingyuan/crawler"
+	"qingyuan/digest"
+	"qingyuan/index"
+	"qingyuan/triage"
+)
+
+// runServe crawls for ever and serves the pages, in one process.
+func runServe(ctx context.Context, std stdio, args []string) error {
+	f := newFlags(std, "serve", "", "data", "addr", "lang", "dict")
+	noCrawl := f.Bool("no-crawl", false, "serve the pages only; crawl in another process")
+	c, err := f.parse(args)
+	if err != nil {
+		return err
+	}
+	logger := newLogger(std, c)
+	ln, err := net.Listen("tcp", c.Addr)
+	if err != nil {
+		return fmt.Errorf("listening: %w", err)
+	}
+	defer ln.Close()
+	group, ctx := errgroup.WithContext(ctx)
+	if !*noCrawl {
+		run, closeCrawl, err := serveCrawl(ctx, c, logger)
+		if err != nil {
+			return err
+		}
+		defer closeCrawl()
+		group.Go(run)
+	}
+	store, err := openStore(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	pages, err := newPages(c, store, logger)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(std.out, "http://%s/\n", ln.Addr())
+	group.Go(func() error { return servePages(ctx, ln, pages) })
+	return group.Wait()
+}
+
+// serveCrawl wires the endless crawl; run ends without error when ctx does.
+func serveCrawl(ctx context.Context, c config, logger *slog.Logger) (run func() error, done func() error, err error) {
+	sources, err := loadSources(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	crawler.ClearCollyEnv()
+	p, err := openPipeline(ctx, c, pipelineOptions{sources: sources, logger: logger})
+	if err != nil {
+		return nil, nil, err
+	}
+	return func() error {
+		_, err := p.crawler.Run(ctx, false)
+		if errors.Is(err, context.Canceled) {
+			return nil
+		}
+		return err
+	}, p.close, nil
+}
+
+// newPages is the web pages over a store: triage, and the digest of a day.
+func newPages(c config, store index.Store, logger *slog.Logger) (http.Handler, error) {
+	dict, err := classify.LoadDictionary(dictionaryFS(c))
+	if err != nil {
+		return nil, err
+	}
+	return triage.New(triage.Options{Store: store, Categories: dict.Categories, Logger: logger, Language: c.Language,
+		Digest: digestHandler(c, store, dict.Categories, logger)})
+}
+
+// digestHandler shows the digest of ?day=2026-11-22, today by default.
+func digestHandler(c config, store index.Store, categories []classify.Category, logger *slog.Logger) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		day, err := parseDay(r.URL.Query().Get("day"))
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		lang := c.Language
+		if cookie, err := r.Cookie("lang"); err == nil && (cookie.Value == "zh" || cookie.Value == "en") {
+			lang = cookie.Value
+		}
+		d, err := digest.Build(r.Context(), store, digest.Options{Day: day, Language: lang, Categories: categories, BaseURL: "http://" + r.Host})
+		if err != nil {
+			logger.Error("building the digest failed", "error", err)
+			http.Error(w, "internal error", http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'")
+		if err := d.HTML(w); err != nil {
+			logger.Warn("sending the digest failed", "error", err)
+		}
+	})
+}
+
+// parseDay reads 2026-11-22 in the product's time zone; "" is today.
+func parseDay(s string) (time.Time, error) {
+	if s == "" {
+		return time.Now().In(shanghai()), nil
+	}
+	day, err := time.ParseInLocation(time.DateOnly, s, shanghai())
+	if err != nil {
+		return time.Time{}, fmt.Errorf("%q is no day; write it as 2026-11-22", s)
+	}
+	return day, nil
+}
+
+// servePages serves until ctx ends, then lets requests finish for a moment.
+func servePages(ctx context.Context, ln net.Listener, h http.Handler) error {
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
+	stopped := make(chan error, 1)
+	go func() {
+		<-ctx.Done()
+		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		stopped <- srv.Shutdown(drain)
+	}()
+	if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serving the pages: %w", err)
+	}
+	return <-stopped
+}

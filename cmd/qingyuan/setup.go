@@ -1,0 +1,258 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"qingyuan/classify"
+	"qingyuan/crawler"
+	"qingyuan/crawler/frontier"
+	frontiersqlite "qingyuan/crawler/frontier/sqlite"
+	"qingyuan/crawler/transport"
+	"qingyuan/dictionaries"
+	"qingyuan/index"
+	indexsqlite "qingyuan/index/sqlite"
+	"qingyuan/post"
+)
+
+// flags are the flags that mean the same in every command that has them.
+type flags struct {
+	*flag.FlagSet
+	configFile string
+	data       string
+	addr       string
+	lang       string
+	dict       string
+	model      string
+	logLevel   string
+}
+
+// newFlags declares the flags of a command: those named in with, of config,
+// data, addr, lang, dict (with model).
+func newFlags(std stdio, name, args string, with ...string) *flags {
+	f := &flags{FlagSet: flag.NewFlagSet("qingyuan "+name, flag.ContinueOnError)}
+	f.SetOutput(std.err)
+	f.Usage = func() {
+		fmt.Fprintf(std.err, "Usage: qingyuan %s [flags] %s\n\n", name, args)
+		f.PrintDefaults()
+	}
+	f.StringVar(&f.configFile, "config", "", "configuration `file` (default "+defaultConfigFile+" when it exists)")
+	f.StringVar(&f.logLevel, "log", "", "log `level`: debug, info, warn or error")
+	for _, w := range with {
+		switch w {
+		case "data":
+			f.StringVar(&f.data, "data", "", "`folder` of everything that is kept (default ./data)")
+		case "addr":
+			f.StringVar(&f.addr, "addr", "", "where the pages listen, `host:port`")
+		case "lang":
+			f.StringVar(&f.lang, "lang", "", "language of what is shown: zh or en")
+		case "dict":
+			f.StringVar(&f.dict, "dict", "", "`folder` of dictionaries (default: the built-in ones)")
+			f.StringVar(&f.model, "model", "", "learned model `file`, or none (default: the built-in one)")
+		}
+	}
+	return f
+}
+
+// parse reads the command line and the config; flags win.
+func (f *flags) parse(args []string) (config, error) {
+	if err := f.Parse(args); err != nil {
+		if err == flag.ErrHelp {
+			return config{}, err
+		}
+		return config{}, misuse{err}
+	}
+	c, err := loadConfig(f.configFile)
+	if err != nil {
+		return c, err
+	}
+	for _, o := range []struct{ value, field *string }{
+		{&f.data, &c.Data}, {&f.addr, &c.Addr}, {&f.lang, &c.Language}, {&f.dict, &c.Dictionaries}, {&f.model, &c.Model}, {&f.logLevel, &c.Log.Level},
+	} {
+		if *o.value != "" {
+			*o.field = *o.value
+		}
+	}
+	if c.Language != "zh" && c.Language != "en" {
+		return c, misusef("language %q is unknown; use zh or en", c.Language)
+	}
+	if _, _, err := net.SplitHostPort(c.Addr); err != nil {
+		return c, misusef("%q is no address to listen on; write host:port", c.Addr)
+	}
+	return c, nil
+}
+
+func newLogger(std stdio, c config) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.Log.Level)); err != nil {
+		level = slog.LevelInfo
+	}
+	opts := &slog.HandlerOptions{Level: level}
+	if c.Log.Format == "json" {
+		return slog.New(slog.NewJSONHandler(std.err, opts))
+	}
+	return slog.New(slog.NewTextHandler(std.err, opts))
+}
+
+// dictionaryFS is the folder of the config, or the built-in dictionaries.
+func dictionaryFS(c config) fs.FS {
+	if c.Dictionaries == "" {
+		return dictionaries.FS
+	}
+	return os.DirFS(c.Dictionaries)
+}
+
+// builtinModel is the model's name in the embedded dictionaries.
+const builtinModel = "model.qym"
+
+// openModel reads the learned model that the config names: a file, "none", or
+// the built-in one.
+func openModel(c config) (*classify.Model, error) {
+	var data []byte
+	var err error
+	switch c.Model {
+	case "none":
+		return nil, nil
+	case "":
+		data, err = fs.ReadFile(dictionaries.FS, builtinModel)
+	default:
+		data, err = os.ReadFile(c.Model)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading model: %w", err)
+	}
+	m, err := classify.ReadModel(bytes.NewReader(data))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.Model, err)
+	}
+	return m, nil
+}
+
+func openClassifier(c config) (*classify.Classifier, error) {
+	m, err := openModel(c)
+	if err != nil {
+		return nil, err
+	}
+	return classify.Load(dictionaryFS(c), m)
+}
+
+// openStore opens the embedded index in the data folder.
+func openStore(ctx context.Context, c config) (index.Store, error) {
+	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+		return nil, fmt.Errorf("making the data folder: %w", err)
+	}
+	s, err := indexsqlite.Open(ctx, indexsqlite.Options{Path: filepath.Join(c.Data, "index.db"), Normalize: classify.Normalize})
+	if err != nil {
+		return nil, fmt.Errorf("opening the index: %w", err)
+	}
+	return s, nil
+}
+
+// pipeline is a crawl from the sources to the index.
+type pipeline struct {
+	store    index.Store
+	writer   *index.Writer
+	frontier frontier.Frontier
+	crawler  *crawler.Crawler
+}
+
+// pipelineOptions are what a command adds to the config.
+type pipelineOptions struct {
+	sources []*crawler.Source
+	logger  *slog.Logger
+	onEvent func(crawler.Event)
+	onHit   func(index.Record) // each flagged record, after it is durable
+	backoff crawler.Backoff
+}
+
+// openPipeline takes the data folder's crawl lock and wires a crawl.
+func openPipeline(ctx context.Context, c config, opts pipelineOptions) (*pipeline, error) {
+	classifier, err := openClassifier(c)
+	if err != nil {
+		return nil, err
+	}
+	store, err := openStore(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	f, err := frontiersqlite.Open(ctx, filepath.Join(c.Data, "frontier.db"), frontiersqlite.Options{Logger: opts.logger, Exclusive: true})
+	if err != nil {
+		store.Close()
+		return nil, fmt.Errorf("opening the frontier in %s: %w", c.Data, err)
+	}
+	p := &pipeline{store: store, frontier: f, writer: index.NewWriter(store, index.WriterOptions{Logger: opts.logger})}
+	rt, err := newTransport(c, opts)
+	if err == nil {
+		p.crawler, err = crawler.New(opts.sources, crawler.Options{
+			Frontier: f, Transport: rt, Workers: c.Crawl.Workers, MaxTries: c.Crawl.Tries, Logger: opts.logger,
+			UserAgent: transport.UserAgent(version, c.Crawl.Contact), OnEvent: opts.onEvent, Backoff: opts.backoff,
+			Sink: sink(classifier, p.writer, opts.onHit),
+		})
+	}
+	if err != nil {
+		p.close()
+		return nil, err
+	}
+	return p, nil
+}
+
+func newTransport(c config, opts pipelineOptions) (http.RoundTripper, error) {
+	return transport.New(transport.Options{UserAgent: transport.UserAgent(version, c.Crawl.Contact), Logger: opts.logger, Robots: true})
+}
+
+// sink classifies the posts of a page and waits until they are durable.
+func sink(classifier *classify.Classifier, w *index.Writer, onHit func(index.Record)) crawler.Sink {
+	return func(ctx context.Context, posts []post.Post) error {
+		recs := make([]index.Record, 0, len(posts))
+		for _, p := range posts {
+			v, err := classifier.Classify(p)
+			if err != nil {
+				return fmt.Errorf("classifying %s: %w", p.URL, err)
+			}
+			recs = append(recs, index.Record{Post: p, Verdict: v})
+		}
+		if err := w.Add(ctx, recs...); err != nil {
+			return err
+		}
+		for _, r := range recs {
+			if r.Verdict.Flagged && onHit != nil {
+				onHit(r)
+			}
+		}
+		return nil
+	}
+}
+
+func (p *pipeline) close() error {
+	var first error
+	for _, c := range []func() error{p.writer.Close, p.frontier.Close, p.store.Close} {
+		if err := c(); err != nil && first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+// loadSources reads the site configs of the folder.
+func loadSources(c config) ([]*crawler.Source, error) {
+	sources, err := crawler.LoadSources(os.DirFS(c.Sites))
+	if err != nil {
+		return nil, fmt.Errorf("sites in %s:\n%w", c.Sites, err)
+	}
+	if len(sources) == 0 {
+		return nil, fmt.Errorf("there is no site config (*.yaml) in %s; add one or set sites: in the config", c.Sites)
+	}
+	return sources, nil
+}
+
+// shanghai is the zone in which days are counted.
+func shanghai() *time.Location { return index.China() }
