@@ -116,6 +116,7 @@ type analysis struct {
 	seenBuckets []uint64
 	sums        []int32
 	classBuf    []uint32
+	evidenceBuf []float64
 	clauseBuf   []clauseWeight
 }
 

@@ -64,12 +64,17 @@ func (a *analysis) reasons(best view, mv modelView) ([]Reason, float64) {
 		scale = a.c.model.head.RuleScale
 	}
 	out := []Reason{{Kind: ReasonSignal, ID: "base", Weight: baseWeight*scale + mv.bias}}
+	weights := make([]float64, len(a.evidence))
+	copy(weights, mv.evidence)
 	for _, s := range best.shares {
-		e := &a.evidence[s.index]
-		if s.weight == 0 {
+		weights[s.index] += s.weight * scale
+	}
+	for i, w := range weights {
+		if w == 0 {
 			continue
 		}
-		r := Reason{Kind: e.kind, ID: e.id, Weight: s.weight * scale}
+		e := &a.evidence[i]
+		r := Reason{Kind: e.kind, ID: e.id, Weight: w}
 		if e.category >= 0 {
 			r.Category = a.c.lex.cats[e.category]
 		}
@@ -82,7 +87,7 @@ func (a *analysis) reasons(best view, mv modelView) ([]Reason, float64) {
 		if g.weight == 0 {
 			continue
 		}
-		r := Reason{Kind: ReasonModel, ID: "ngram.rest", Weight: g.weight}
+		r := Reason{Kind: ReasonModel, ID: "context", Weight: g.weight}
 		if g.span.end > g.span.start {
 			r.ID = "ngram"
 			r.Start, r.End, r.Text = a.published(g.span)

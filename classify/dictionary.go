@@ -46,6 +46,7 @@ type Term struct {
 // "#category/term-id") or another rule ("@rule-id").
 type Rule struct {
 	ID      string   `yaml:"id"`      // unique over all files
+	Name    Name     `yaml:"name"`    // for people; the id when empty
 	Stance  Stance   `yaml:"stance"`  // cues only: the stance it speaks for
 	Any     []string `yaml:"any"`     // at least Min of these
 	Min     int      `yaml:"min"`     // default 1
@@ -170,6 +171,23 @@ func (d *Dictionary) Category(id string) (Category, bool) {
 		}
 	}
 	return Category{}, false
+}
+
+// Names returns what people call the terms, rules, exceptions and cues, by id.
+// Entries without a name are left out.
+func (d *Dictionary) Names() map[string]Name {
+	out := map[string]Name{}
+	for _, c := range d.Categories {
+		for _, t := range c.Terms {
+			out[t.ID] = Name{Zh: t.Text, En: t.Text}
+		}
+	}
+	for _, r := range d.rules {
+		if r.Name.Zh != "" && r.Name.En != "" {
+			out[r.ID] = r.Name
+		}
+	}
+	return out
 }
 
 // loader collects files and their mistakes.

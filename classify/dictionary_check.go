@@ -16,6 +16,9 @@ func (l *loader) checkRule(r *Rule) {
 	if r.Min < 0 || r.Min > len(r.Any) {
 		l.add(r.mistake(fmt.Sprintf("min %d is more than any: has operands (%d)", r.Min, len(r.Any)), "lower min or add operands", "min"))
 	}
+	if (r.Name.Zh == "") != (r.Name.En == "") {
+		l.add(r.mistake("the name is given in one language only", "write name: {zh: …, en: …}", "name"))
+	}
 	if _, err := parseWindow(r.Window); err != nil {
 		l.add(r.mistake(err.Error(), "use sentence, post, start or a number of characters from 1 to 2000", "window"))
 	}

@@ -38,11 +38,15 @@ func (l Labelled) Post() post.Post {
 // LearnOptions are the settings of Learn. Zero values are replaced by the
 // defaults that the built-in model was made with.
 type LearnOptions struct {
-	Epochs   int     // passes over the texts; 15
-	Rate     float64 // AdaGrad step; 0.3
-	L2       float64 // weight decay a step; 1e-4
-	Seed     uint64  // of the order of the texts; 1
-	Progress func(epoch int, loss float64)
+	Epochs int     // passes over the texts; 15
+	Rate   float64 // AdaGrad step; 0.3
+	L2     float64 // weight decay a step; 1e-4
+	Seed   uint64  // of the order of the texts; 1
+	// OfferRate is the share of offers among the texts that the model will
+	// judge, (0,1); 0.36. The texts it learns from hold more, and the bias is
+	// moved by the difference of the log-odds.
+	OfferRate float64
+	Progress  func(epoch int, loss float64)
 }
 
 func (o LearnOptions) withDefaults() LearnOptions {
@@ -57,6 +61,9 @@ func (o LearnOptions) withDefaults() LearnOptions {
 	}
 	if o.Seed == 0 {
 		o.Seed = 1
+	}
+	if o.OfferRate == 0 {
+		o.OfferRate = 0.36
 	}
 	return o
 }
@@ -91,7 +98,17 @@ func Learn(c *Classifier, texts []Labelled, opts LearnOptions) (*Model, error) {
 	t := newTrainer(bare.lex.cats, opts)
 	t.ratios(samples)
 	t.run(samples)
+	t.bias[0] += logit(opts.OfferRate) - logit(offerRate(samples))
 	return t.model(len(texts)), nil
+}
+
+// offerRate is the share of flagged texts, kept away from 0 and 1.
+func offerRate(samples []sample) float64 {
+	n := 0.0
+	for i := range samples {
+		n += samples[i].flag
+	}
+	return (n + 1) / (float64(len(samples)) + 2)
 }
 
 // minTexts is in how many texts a feature must stand to be learned: what stands
@@ -311,5 +328,6 @@ func (t *trainer) model(texts int) *Model {
 	for i, w := range t.w {
 		m.weights[i] = int8(math.Round(w / float64(m.head.Scales[i%t.outputs])))
 	}
+	m.index()
 	return m
 }

@@ -113,6 +113,7 @@ func compile(d *Dictionary) *lexicon {
 	for _, r := range d.rules {
 		lx.addRule(r, catIndex)
 	}
+	lx.limitBoundaries()
 	lx.classHash = make([]uint32, lx.numGroups)
 	for operand, g := range lx.groupOf {
 		if operand[0] == '$' {
@@ -167,6 +168,17 @@ func needsBoundary(text string) bool {
 		n++
 	}
 	return n <= 3
+}
+
+// limitBoundaries keeps the border check for the atoms whose false alarms
+// cost: terms, the literals of category files, and calls to get in touch. The
+// rest only colour a text, and segmenting it for them would be most of the work.
+func (lx *lexicon) limitBoundaries() {
+	call := lx.groupOf["$contact_call"]
+	for i := range lx.atoms {
+		a := &lx.atoms[i]
+		a.boundary = a.boundary && (len(a.terms) > 0 || a.domain || slices.Contains(a.groups, call))
+	}
 }
 
 func (lx *lexicon) addTerm(cat int32, catID string, t *Term) {

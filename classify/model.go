@@ -25,7 +25,22 @@ type Model struct {
 	Version string
 
 	head    modelHead
-	weights []int8 // row a bucket, column an output
+	weights []int8   // row a bucket, column an output
+	used    []uint64 // bit a bucket: the row is not all zeros
+}
+
+// index marks the rows in use: most n-grams of a text were never learned, and
+// this bitmap stays in the cache while the weights do not.
+func (m *Model) index() {
+	m.used = make([]uint64, (m.head.Buckets+63)/64)
+	for b := range m.head.Buckets {
+		for _, w := range m.row(uint32(b)) {
+			if w != 0 {
+				m.used[b/64] |= 1 << (b % 64)
+				break
+			}
+		}
+	}
 }
 
 // modelHead is the readable part of a model file.
@@ -93,6 +108,7 @@ func ReadModel(r io.Reader) (*Model, error) {
 	for i, b := range body {
 		m.weights[i] = int8(b)
 	}
+	m.index()
 	sum := sha256.Sum256(raw)
 	m.Version = hex.EncodeToString(sum[:])[:12]
 	return m, nil
@@ -138,10 +154,11 @@ func (m *Model) Write(w io.Writer) error {
 	return nil
 }
 
-// gram is one character n-gram of a text.
+// gram is one feature of a text.
 type gram struct {
-	bucket uint32
-	span   span
+	bucket   uint32
+	span     span
+	evidence int32 // one more than the index of the evidence it stands for; 0: none
 }
 
 // maxGrams bounds the n-grams of one text, so that a megabyte costs no more
@@ -208,9 +225,9 @@ func (a *analysis) evidenceGrams(g *gramSet) {
 		if e.quoted {
 			h = hashString(h, "quoted")
 		}
-		g.add(h, e.span)
+		g.addFor(h, span{}, int32(i)+1)
 		if e.category >= 0 {
-			g.add(hashString(seedEvidence+1, a.c.lex.cats[e.category]), e.span)
+			g.addFor(hashString(seedEvidence+1, a.c.lex.cats[e.category]), span{}, int32(i)+1)
 		}
 	}
 	a.classGrams(g)
@@ -288,14 +305,16 @@ type gramSet struct {
 	out  []gram
 }
 
-func (g *gramSet) add(h uint32, s span) {
+func (g *gramSet) add(h uint32, s span) { g.addFor(h, s, 0) }
+
+func (g *gramSet) addFor(h uint32, s span, evidence int32) {
 	h ^= h >> 15
 	bucket := (h * 2654435761 >> 7) & g.mask
 	if len(g.out) >= maxGrams || g.seen[bucket/64]&(1<<(bucket%64)) != 0 {
 		return
 	}
 	g.seen[bucket/64] |= 1 << (bucket % 64)
-	g.out = append(g.out, gram{bucket, s})
+	g.out = append(g.out, gram{bucket, s, evidence})
 }
 
 // gramText is the content of the normalised text with entities replaced.
@@ -337,7 +356,8 @@ type modelView struct {
 	bias       float64        // of the flag
 	stances    []float64      // in the order of Stances
 	categories []float64      // in the order of the model's categories
-	clauses    []clauseWeight // strongest first; they sum to flag
+	clauses    []clauseWeight // strongest first
+	evidence   []float64      // for each piece of evidence; with the clauses they sum to flag
 }
 
 // clauseWeight is the share of the n-grams that begin in one clause.
@@ -369,10 +389,19 @@ func (a *analysis) consult(m *Model) modelView {
 	flagStep := float64(m.head.Scales[0]) * norm
 	shares := a.clauses()
 	rest := clauseWeight{}
+	v.evidence = append(a.evidenceBuf[:0], make([]float64, len(a.evidence))...)
+	a.evidenceBuf = v.evidence
 	for _, g := range a.gramsBuf {
+		if m.used[g.bucket/64]&(1<<(g.bucket%64)) == 0 {
+			continue
+		}
 		row := m.row(g.bucket)
 		for o, w := range row {
 			sums[o] += int32(w)
+		}
+		if g.evidence > 0 {
+			v.evidence[g.evidence-1] += float64(row[0]) * flagStep
+			continue
 		}
 		if g.span.end == g.span.start {
 			rest.weight += float64(row[0]) * flagStep

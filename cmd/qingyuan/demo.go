@@ -39,7 +39,7 @@ func runDemo(ctx context.Context, std stdio, args []string) error {
 	}
 	logger := newLogger(std, c)
 	crawler.ClearCollyEnv()
-	d := demo{std: std, config: c, logger: logger, hits: newCounter(), quiet: *asJSON}
+	d := demo{std: std, config: c, logger: logger, hits: newCounter(), watch: newCrawlWatch(), quiet: *asJSON}
 	summary, err := d.crawl(ctx)
 	if d.town != nil {
 		defer d.town.Close()
@@ -65,6 +65,7 @@ type demo struct {
 	logger *slog.Logger
 	town   *town.Town
 	hits   *counter
+	watch  *crawlWatch
 	quiet  bool
 }
 
@@ -83,13 +84,14 @@ func (d *demo) crawl(ctx context.Context) (crawler.Summary, error) {
 		return crawler.Summary{}, err
 	}
 	progress := newProgress(d.std.err, sources, d.hits, d.quiet, d.config.Language)
-	p, err := openPipeline(ctx, d.config, pipelineOptions{sources: sources, logger: d.logger, onEvent: progress.event, onHit: d.hits.add,
+	p, err := openPipeline(ctx, d.config, pipelineOptions{sources: sources, logger: d.logger, onEvent: func(e crawler.Event) { progress.event(e); d.watch.event(e) }, onHit: d.hits.add,
 		backoff: crawler.Backoff{Base: 300 * time.Millisecond, Max: 2 * time.Second}})
 	if err != nil {
 		return crawler.Summary{}, err
 	}
 	summary, err := p.crawler.Run(ctx, true)
 	progress.close()
+	d.watch.stop()
 	return summary, errors.Join(err, p.close())
 }
 
@@ -169,7 +171,7 @@ func (d *demo) serve(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("listening: %w", err)
 	}
-	handler, err := newPages(d.config, store, d.logger)
+	handler, err := newPages(d.config, store, d.logger, d.watch)
 	if err != nil {
 		return err
 	}

@@ -33,8 +33,10 @@ func runServe(ctx context.Context, std stdio, args []string) error {
 	}
 	defer ln.Close()
 	group, ctx := errgroup.WithContext(ctx)
+	var watch *crawlWatch
 	if !*noCrawl {
-		run, closeCrawl, err := serveCrawl(ctx, c, logger)
+		watch = newCrawlWatch()
+		run, closeCrawl, err := serveCrawl(ctx, c, logger, watch)
 		if err != nil {
 			return err
 		}
@@ -46,7 +48,7 @@ func runServe(ctx context.Context, std stdio, args []string) error {
 		return err
 	}
 	defer store.Close()
-	pages, err := newPages(c, store, logger)
+	pages, err := newPages(c, store, logger, watch)
 	if err != nil {
 		return err
 	}
@@ -56,17 +58,19 @@ func runServe(ctx context.Context, std stdio, args []string) error {
 }
 
 // serveCrawl wires the endless crawl; run ends without error when ctx does.
-func serveCrawl(ctx context.Context, c config, logger *slog.Logger) (run func() error, done func() error, err error) {
+func serveCrawl(ctx context.Context, c config, logger *slog.Logger, watch *crawlWatch) (run func() error, done func() error, err error) {
 	sources, err := loadSources(c)
 	if err != nil {
 		return nil, nil, err
 	}
 	crawler.ClearCollyEnv()
-	p, err := openPipeline(ctx, c, pipelineOptions{sources: sources, logger: logger})
+	p, err := openPipeline(ctx, c, pipelineOptions{sources: sources, logger: logger, onEvent: watch.event})
 	if err != nil {
 		return nil, nil, err
 	}
+	watch.frontier = p.frontier
 	return func() error {
+		defer watch.stop()
 		_, err := p.crawler.Run(ctx, false)
 		if errors.Is(err, context.Canceled) {
 			return nil
@@ -76,13 +80,18 @@ func serveCrawl(ctx context.Context, c config, logger *slog.Logger) (run func() 
 }
 
 // newPages is the web pages over a store: triage, and the digest of a day.
-func newPages(c config, store index.Store, logger *slog.Logger) (http.Handler, error) {
+// watch tells of the crawl in this process; nil when there is none.
+func newPages(c config, store index.Store, logger *slog.Logger, watch *crawlWatch) (http.Handler, error) {
 	dict, err := classify.LoadDictionary(dictionaryFS(c))
 	if err != nil {
 		return nil, err
 	}
-	return triage.New(triage.Options{Store: store, Categories: dict.Categories, Logger: logger, Language: c.Language,
-		Digest: digestHandler(c, store, dict.Categories, logger)})
+	opts := triage.Options{Store: store, Categories: dict.Categories, Names: dict.Names(), Logger: logger, Language: c.Language,
+		Digest: digestHandler(c, store, dict.Categories, logger)}
+	if watch != nil {
+		opts.Crawl = watch.status
+	}
+	return triage.New(opts)
 }
 
 // digestHandler shows the digest of ?day=2026-11-22, today by default.
