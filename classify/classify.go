@@ -116,7 +116,7 @@ type analysis struct {
 	seenBuckets []uint64
 	sums        []int32
 	classBuf    []uint32
-	evidenceBuf []float64
+	flagWeights []int8
 	clauseBuf   []clauseWeight
 }
 
@@ -127,6 +127,9 @@ func newAnalysis(c *Classifier) *analysis {
 // analyse gathers the evidence in p.
 func (a *analysis) analyse(p post.Post) {
 	a.post, a.text = p, p.FullText()
+	if !knownSource[p.SourceType] {
+		a.post.SourceType = "" // a made-up place must not tip a verdict
+	}
 	a.matches, a.evidence, a.wordsDone, a.evasions = a.matches[:0], a.evidence[:0], false, 0
 	clear(a.stances)
 	a.original = append(a.original[:0], []rune(a.text)...)

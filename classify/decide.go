@@ -30,8 +30,8 @@ func (a *analysis) verdict() Verdict {
 	if m != nil {
 		mv = a.consult(m)
 	}
-	best := a.judge()
-	reasons, total := a.reasons(best, mv)
+	best, learned := a.decide(mv)
+	reasons, total := a.reasons(best, mv.bias, learned)
 	v := Verdict{
 		Score: logistic(total), Entities: a.entities, Reasons: reasons,
 		Evasion: a.evasions.names(), Dictionary: a.c.dict.Version,
@@ -57,15 +57,39 @@ func (a *analysis) verdict() Verdict {
 	return v
 }
 
-// reasons lists the shares as reasons, strongest first, and their sum.
-func (a *analysis) reasons(best view, mv modelView) ([]Reason, float64) {
-	scale := 1.0
-	if a.c.model != nil {
-		scale = a.c.model.head.RuleScale
+// ruleScale is the factor on the dictionary's weights.
+func (c *Classifier) ruleScale() float64 {
+	if c.model == nil {
+		return 1
 	}
-	out := []Reason{{Kind: ReasonSignal, ID: "base", Weight: baseWeight*scale + mv.bias}}
+	return c.model.head.RuleScale
+}
+
+// decide picks the view that speaks most for an offer, dictionary and model
+// together.
+func (a *analysis) decide(mv modelView) (view, modelShare) {
+	m := a.c.model
+	if m == nil {
+		return a.judge(), modelShare{}
+	}
+	best := a.look(nil)
+	learned := a.share(m, nil)
+	highest := best.logit*m.head.RuleScale + learned.flag
+	for _, v := range a.localViews() {
+		s := a.share(m, v.window)
+		if total := v.logit*m.head.RuleScale + s.flag; total > highest {
+			best, learned, highest = v, s, total
+		}
+	}
+	return best, learned
+}
+
+// reasons lists the shares as reasons, strongest first, and their sum.
+func (a *analysis) reasons(best view, bias float64, learned modelShare) ([]Reason, float64) {
+	scale := a.c.ruleScale()
+	out := []Reason{{Kind: ReasonSignal, ID: "base", Weight: baseWeight*scale + bias}}
 	weights := make([]float64, len(a.evidence))
-	copy(weights, mv.evidence)
+	copy(weights, learned.evidence)
 	for _, s := range best.shares {
 		weights[s.index] += s.weight * scale
 	}
@@ -83,7 +107,7 @@ func (a *analysis) reasons(best view, mv modelView) ([]Reason, float64) {
 		}
 		out = append(out, r)
 	}
-	for _, g := range mv.clauses {
+	for _, g := range learned.clauses {
 		if g.weight == 0 {
 			continue
 		}

@@ -14,11 +14,11 @@ func (x *extractor) emails() {
 			continue
 		}
 		start := i
-		for isASCIIWord(x.at(start-1)) || x.at(start-1) == '.' {
+		for i-start < maxName && (isASCIIWord(x.at(start-1)) || x.at(start-1) == '.') {
 			start--
 		}
 		end, dot := i+1, false
-		for isASCIIWord(x.at(end)) || x.at(end) == '.' && isASCIIWord(x.at(end+1)) {
+		for end-i < maxURL && (isASCIIWord(x.at(end)) || x.at(end) == '.' && isASCIIWord(x.at(end+1))) {
 			dot = dot || x.text[end] == '.'
 			end++
 		}
@@ -31,6 +31,14 @@ func (x *extractor) emails() {
 // topLevels are the endings by which a bare host name is recognised.
 var topLevels = []string{"com", "cn", "net", "org", "top", "xyz", "vip", "shop", "cc", "club", "site", "online", "icu", "info", "me", "io", "app", "link", "fun", "ltd", "work", "pro", "live", "asia", "tv", "co", "wang", "store"}
 
+// maxURL and maxName bound how far a link or an account name is read: longer
+// ones are none, and reading them again from each of their characters would
+// take time in the square of their length.
+const (
+	maxURL  = 512
+	maxName = 64
+)
+
 // urls finds links, with or without a scheme.
 func (x *extractor) urls() {
 	for i := 0; i < len(x.text); i++ {
@@ -38,7 +46,7 @@ func (x *extractor) urls() {
 			continue
 		}
 		end := i
-		for isURLRune(x.at(end)) {
+		for end-i < maxURL && isURLRune(x.at(end)) {
 			end++
 		}
 		for end > i && strings.ContainsRune(".,:;!?)'-", x.text[end-1]) {
@@ -166,6 +174,9 @@ func (x *extractor) name(c cueWord, cueStart, from int) (end int, ok bool) {
 	var b strings.Builder
 	end = from
 	for {
+		if b.Len() > maxName {
+			return 0, false
+		}
 		r := x.at(end)
 		if isASCIIWord(r) {
 			b.WriteRune(r)

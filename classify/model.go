@@ -352,12 +352,10 @@ func entityIndex(kind string) int {
 
 // modelView is what the model says of one text.
 type modelView struct {
-	flag       float64        // log-odds to add to the score, n-grams only
-	bias       float64        // of the flag
-	stances    []float64      // in the order of Stances
-	categories []float64      // in the order of the model's categories
-	clauses    []clauseWeight // strongest first
-	evidence   []float64      // for each piece of evidence; with the clauses they sum to flag
+	flag       float64   // log-odds to add to the score, n-grams only
+	bias       float64   // of the flag
+	stances    []float64 // in the order of Stances
+	categories []float64 // in the order of the model's categories
 }
 
 // clauseWeight is the share of the n-grams that begin in one clause.
@@ -386,31 +384,17 @@ func (a *analysis) consult(m *Model) modelView {
 	a.sums = sums
 	norm := gramNorm(len(a.gramsBuf))
 	v := modelView{bias: float64(m.head.Bias[0]), stances: make([]float64, len(Stances)), categories: make([]float64, len(m.head.Categories))}
-	flagStep := float64(m.head.Scales[0]) * norm
-	shares := a.clauses()
-	rest := clauseWeight{}
-	v.evidence = append(a.evidenceBuf[:0], make([]float64, len(a.evidence))...)
-	a.evidenceBuf = v.evidence
-	for _, g := range a.gramsBuf {
+	a.flagWeights = append(a.flagWeights[:0], make([]int8, len(a.gramsBuf))...)
+	for i, g := range a.gramsBuf {
 		if m.used[g.bucket/64]&(1<<(g.bucket%64)) == 0 {
 			continue
 		}
 		row := m.row(g.bucket)
+		a.flagWeights[i] = row[0]
 		for o, w := range row {
 			sums[o] += int32(w)
 		}
-		if g.evidence > 0 {
-			v.evidence[g.evidence-1] += float64(row[0]) * flagStep
-			continue
-		}
-		if g.span.end == g.span.start {
-			rest.weight += float64(row[0]) * flagStep
-			continue
-		}
-		i, _ := slices.BinarySearchFunc(shares, g.span.start, func(c clauseWeight, pos int32) int { return cmp.Compare(c.span.end, pos+1) })
-		shares[min(i, len(shares)-1)].weight += float64(row[0]) * flagStep
 	}
-	v.flag = float64(sums[0]) * flagStep
 	for i := range v.stances {
 		o := stanceOutput + i
 		v.stances[i] = float64(sums[o])*float64(m.head.Scales[o])*norm + float64(m.head.Bias[o])
@@ -419,8 +403,101 @@ func (a *analysis) consult(m *Model) modelView {
 		o := m.head.categoryOutput() + i
 		v.categories[i] = float64(sums[o])*float64(m.head.Scales[o])*norm + float64(m.head.Bias[o])
 	}
-	v.clauses = topClauses(shares, rest)
 	return v
+}
+
+// modelShare is what the model adds to the score in one view, and whence.
+type modelShare struct {
+	flag     float64
+	clauses  []clauseWeight // strongest first
+	evidence []float64      // for each piece of evidence; with the clauses they sum to flag
+}
+
+// share weighs the n-grams after consult: all of them, or with a window those
+// inside it by themselves, and those outside as far as they speak against an
+// offer, in part.
+func (a *analysis) share(m *Model, window *span) modelShare {
+	in, out := a.gramFactors(m, window)
+	v := modelShare{evidence: make([]float64, len(a.evidence))}
+	clauses := a.clauses()
+	rest := clauseWeight{}
+	for i, g := range a.gramsBuf {
+		w := float64(a.flagWeights[i])
+		switch a.gramPlace(&g, window) {
+		case placeInside:
+			w *= in
+		case placeOutside:
+			w *= out
+		default:
+			w = 0
+		}
+		if w == 0 {
+			continue
+		}
+		v.flag += w
+		switch {
+		case g.evidence > 0:
+			v.evidence[g.evidence-1] += w
+		case g.span.end == g.span.start:
+			rest.weight += w
+		default:
+			c, _ := slices.BinarySearchFunc(clauses, g.span.start, func(c clauseWeight, pos int32) int { return cmp.Compare(c.span.end, pos+1) })
+			clauses[min(c, len(clauses)-1)].weight += w
+		}
+	}
+	v.clauses = slices.Clone(topClauses(clauses, rest))
+	return v
+}
+
+// gramFactors turns weights into log-odds, inside a window and outside it.
+func (a *analysis) gramFactors(m *Model, window *span) (in, out float64) {
+	step := float64(m.head.Scales[0])
+	if window == nil {
+		return step * gramNorm(len(a.gramsBuf)), 0
+	}
+	inside, outside, against := 0, 0, 0
+	for i := range a.gramsBuf {
+		switch a.gramPlace(&a.gramsBuf[i], window) {
+		case placeInside:
+			inside++
+		case placeOutside:
+			outside++
+			against += int(a.flagWeights[i])
+		}
+	}
+	if against < 0 {
+		out = step * gramNorm(outside) * outsideShare
+	}
+	return step * gramNorm(inside), out
+}
+
+type gramPlace int
+
+const (
+	placeNowhere gramPlace = iota // says something of the whole text
+	placeInside
+	placeOutside
+)
+
+// gramPlace tells where a feature stands; without a window all are inside.
+func (a *analysis) gramPlace(g *gram, window *span) gramPlace {
+	if window == nil {
+		return placeInside
+	}
+	at := g.span
+	if g.evidence > 0 {
+		e := &a.evidence[g.evidence-1]
+		if !e.placed {
+			return placeInside
+		}
+		at = e.span
+	} else if at.end == at.start {
+		return placeNowhere
+	}
+	if at.start >= window.start && at.start < window.end {
+		return placeInside
+	}
+	return placeOutside
 }
 
 // clauses splits the text at its signs; there is always one.

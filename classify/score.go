@@ -20,7 +20,7 @@ package classify
 // An offer of something innocent is no offer of ours: offer evidence counts in
 // full only beside category evidence.
 //
-// Texts are judged twice. The whole view takes everything together. The local
+// Texts are judged twice, by the dictionary and by the model. The whole view takes everything together. The local
 // view takes the best window of three sentences and counts what stands outside
 // only in part; it finds the advert line in a long innocent story. The local
 // view needs a way to get in touch inside its window, because news and
@@ -79,28 +79,40 @@ type view struct {
 	logit    float64
 	category int32
 	shares   []share
+	window   *span // nil: the whole text
 }
 
-// judge returns the better of the whole and the local view.
+// judge returns the better of the whole and the local views, by the
+// dictionary alone.
 func (a *analysis) judge() view {
-	whole := a.look(nil)
-	best := whole
-	if len(a.sentences) < 4 {
-		return best
-	}
-	for _, w := range a.localWindows() {
-		if v := a.look(&w); v.logit > best.logit {
+	best := a.look(nil)
+	for _, v := range a.localViews() {
+		if v.logit > best.logit {
 			best = v
 		}
 	}
 	return best
 }
 
+// localViews looks at the text through each of its windows.
+func (a *analysis) localViews() []view {
+	if len(a.sentences) < 4 {
+		return nil
+	}
+	var out []view
+	for _, w := range a.localWindows() {
+		if v := a.look(&w); !math.IsInf(v.logit, -1) {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
 // maxWindows bounds the local views of one text.
 const maxWindows = 24
 
-// localWindows returns windows of three sentences around each call to get in
-// touch.
+// localWindows returns, for each call to get in touch, its sentence alone and
+// with its neighbours.
 func (a *analysis) localWindows() []span {
 	var out []span
 	last := int32(-1)
@@ -114,14 +126,14 @@ func (a *analysis) localWindows() []span {
 		}
 		last = s
 		lo, hi := max(0, s-1), min(int32(len(a.sentences))-1, s+1)
-		out = append(out, span{a.sentences[lo].start, a.sentences[hi].end})
+		out = append(out, a.sentences[s], span{a.sentences[lo].start, a.sentences[hi].end})
 	}
 	return out
 }
 
 // look sums the evidence; window nil is the whole view.
 func (a *analysis) look(window *span) view {
-	v := view{category: -1}
+	v := view{category: -1, window: window}
 	inside := func(e *evidence) bool {
 		return window == nil || !e.placed || e.span.start >= window.start && e.span.start < window.end
 	}

@@ -27,3 +27,6 @@ var sourceWeights = map[string]float64{"news": -1.6, "official": -2.6, "classifi
 
 // slotWeight is the prior of a paid or planted slot.
 const slotWeight = 0.4
+
+// knownSource are the places of publication the verdict may depend on.
+var knownSource = map[string]bool{"forum": true, "social": true, "classified": true, "news": true, "official": true, "blog": true, "qa": true}

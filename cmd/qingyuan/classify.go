@@ -88,12 +88,16 @@ const maxLine = 8 * post.MaxText
 type batch struct {
 	first int // number of its first line
 	lines [][]byte
+	bytes int
 	out   bytes.Buffer
 	done  chan struct{}
 }
 
-// batchLines is how many lines one worker takes at a time.
-const batchLines = 64
+// batchLines and batchBytes are how much one worker takes at a time.
+const (
+	batchLines = 64
+	batchBytes = 1 << 20
+)
 
 // classifyStream answers each line in order. Lines are judged in batches by
 // several workers; at most a few batches are held in memory.
@@ -140,6 +144,9 @@ func writeBatches(order <-chan *batch, out io.Writer) error {
 // each answer at once.
 func readBatches(ctx context.Context, in io.Reader, work, order chan<- *batch) error {
 	r := bufio.NewReaderSize(in, 1<<16)
+	if mark, err := r.Peek(3); err == nil && string(mark) == "\ufeff" {
+		r.Discard(3) // cannot fail: the bytes are there
+	}
 	b := &batch{first: 1, done: make(chan struct{})}
 	hand := func() bool {
 		if len(b.lines) == 0 {
@@ -158,6 +165,7 @@ func readBatches(ctx context.Context, in io.Reader, work, order chan<- *batch) e
 		line, err := readLine(r)
 		if len(line) > 0 || err == nil {
 			b.lines = append(b.lines, line)
+			b.bytes += len(line)
 		}
 		if err != nil {
 			hand()
@@ -166,7 +174,7 @@ func readBatches(ctx context.Context, in io.Reader, work, order chan<- *batch) e
 			}
 			return fmt.Errorf("reading posts: %w", err)
 		}
-		if len(b.lines) >= batchLines || r.Buffered() == 0 {
+		if len(b.lines) >= batchLines || b.bytes >= batchBytes || r.Buffered() == 0 {
 			if !hand() {
 				return ctx.Err()
 			}
@@ -213,6 +221,9 @@ func judgeLine(c *classify.Classifier, line []byte) classifyOutput {
 		return classifyOutput{Error: fmt.Sprintf("line is longer than %d bytes; split the text", maxLine)}
 	}
 	var in classifyInput
+	if line[0] != '{' {
+		return classifyOutput{Error: "not a JSON object with id, title, text and source_type"}
+	}
 	if err := json.Unmarshal(line, &in); err != nil {
 		return classifyOutput{Error: "not a JSON object with id, title, text and source_type: " + err.Error()}
 	}
