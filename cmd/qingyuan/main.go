@@ -53,7 +53,7 @@ func commands() []command {
 		{"search", "QUERY", "search the index", runSearch},
 		{"digest", "", "build the digest of one day", runDigest},
 		{"export", "[QUERY]", "write records as JSONL or CSV", runExport},
-		{"site", "test CONFIG PAGE...", "show what a site config extracts from saved or live pages", runSite},
+		{"site", "test CONFIG PAGE...", "show what a site config extracts from saved pages", runSite},
 		{"version", "", "print the version", runVersion},
 	}
 }
