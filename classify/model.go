@@ -468,8 +468,12 @@ func (a *analysis) gramFactors(m *Model, window *span) (in, out float64) {
 	if against < 0 {
 		out = step * gramNorm(outside) * outsideShare
 	}
-	return step * gramNorm(inside), out
+	return step * gramNorm(max(inside, min(len(a.gramsBuf), minWindowGrams))), out
 }
+
+// minWindowGrams keeps a window of a few words from shouting: its n-grams weigh
+// as they would in a text of this many.
+const minWindowGrams = 120
 
 type gramPlace int
 
