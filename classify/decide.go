@@ -141,6 +141,10 @@ const (
 	modelGuessOdds    = -3.5
 )
 
+// minGuessRunes is the least number of letters and ideographs of a text in
+// which the model alone may see an offer: fewer say nothing by themselves.
+const minGuessRunes = 6
+
 // categoryScores ranks the categories with any evidence. For an offer of which
 // the dictionary knows nothing the model's best guess stands alone.
 func (a *analysis) categoryScores(mv modelView, offer bool) []CategoryScore {
@@ -162,7 +166,7 @@ func (a *analysis) categoryScores(mv modelView, offer bool) []CategoryScore {
 			out = append(out, CategoryScore{ID: id, Score: logistic(o)})
 		}
 	}
-	if len(out) == 0 && offer && guess != "" {
+	if len(out) == 0 && offer && guess != "" && len(a.norm.stream) >= minGuessRunes {
 		out = append(out, CategoryScore{ID: guess, Score: logistic(guessOdds)})
 	}
 	slices.SortStableFunc(out, func(x, y CategoryScore) int { return cmp.Compare(y.Score, x.Score) })
@@ -176,10 +180,18 @@ func (a *analysis) modelCategory(id string) int {
 	return slices.Index(a.c.model.head.Categories, id)
 }
 
+// learnedCues is the weight of the stance cues beside a model, which has learned
+// them as well.
+const learnedCues = 0.2
+
 // stance turns cues and the model's outputs into probabilities. An offer's
 // log-odds are those of the score, so that stance and flag never contradict.
 func (a *analysis) stance(total float64, mv modelView, flagged bool) (Stance, map[Stance]float64) {
-	sums := map[Stance]float64{StanceOffer: total, StanceOther: 0.3}
+	cues, quiet := 1.0, 1.0 // weight of the cues, and what a stance lacks without any
+	if mv.stances != nil {
+		cues, quiet = learnedCues, 0
+	}
+	sums := map[Stance]float64{StanceOffer: total, StanceOther: 0.3 * quiet}
 	for _, s := range Stances[1:] {
 		var shares []share
 		for i := range a.evidence {
@@ -187,7 +199,7 @@ func (a *analysis) stance(total float64, mv modelView, flagged bool) (Stance, ma
 				shares = append(shares, share{i, e.weight})
 			}
 		}
-		sums[s] += decay(shares, benignDecay, benignCap) - 1
+		sums[s] += cues*decay(shares, benignDecay, benignCap) - quiet
 	}
 	switch a.post.SourceType {
 	case "news":

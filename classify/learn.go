@@ -43,7 +43,7 @@ type LearnOptions struct {
 	L2     float64 // weight decay a step; 1e-4
 	Seed   uint64  // of the order of the texts; 1
 	// OfferRate is the share of offers among the texts that the model will
-	// judge, (0,1); 0.36. The texts it learns from hold more, and the bias is
+	// judge, (0,1); 0.44. The texts it learns from hold more, and the bias is
 	// moved by the difference of the log-odds.
 	OfferRate float64
 	Progress  func(epoch int, loss float64)
@@ -63,7 +63,7 @@ func (o LearnOptions) withDefaults() LearnOptions {
 		o.Seed = 1
 	}
 	if o.OfferRate == 0 {
-		o.OfferRate = 0.36
+		o.OfferRate = 0.44
 	}
 	return o
 }
