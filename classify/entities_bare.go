@@ -59,7 +59,7 @@ func (x *extractor) afterwords() {
 			after++
 		}
 		for _, c := range cuesByFirst[x.at(after)] {
-			if stop, ok := x.hasPrefix(after, c.text); ok && (c.text == "扣" || c.text == "tg" || c.text == "飞机" || c.text == "扣扣" || c.text == "企鹅" || c.text == "微信") && !isASCIIWord(x.at(stop)) {
+			if stop, ok := x.hasPrefix(after, c.text); ok && afterCues[c.text] && !isASCIIWord(x.at(stop)) {
 				kind = c.kind
 				break
 			}
@@ -67,12 +67,15 @@ func (x *extractor) afterwords() {
 		switch {
 		case kind == EntityQQ && allDigits(word) && len(word) >= 6 && len(word) <= 11 && word[0] != '0' && !isMobile(word):
 			x.add(kind, word, i, end, false)
-		case (kind == EntityTelegram || kind == EntityWechat) && looksLikeAccount(word):
+		case kind == EntityTelegram && isLatin(rune(word[0])) && len(word) >= 5 && !commonLatin[word], kind == EntityWechat && looksLikeAccount(word):
 			x.add(kind, word, i, end, false)
 		}
 		i = end
 	}
 }
+
+// afterCues are the platform names that may follow an account.
+var afterCues = map[string]bool{"扣": true, "扣扣": true, "企鹅": true, "qq": true, "tg": true, "telegram": true, "飞机": true, "电报": true, "微信": true, "vx": true, "wx": true}
 
 func allDigits(s string) bool {
 	for i := range len(s) {

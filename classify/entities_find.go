@@ -157,6 +157,14 @@ func (x *extractor) account(c cueWord, cueStart, i int) (end int, ok bool) {
 			return run.end, x.add(c.kind, run.digits, run.start, run.end, false)
 		}
 	}
+	if c.text == "加" {
+		if run, ok := x.digitsAt(from); ok && len(run.digits) >= 8 && len(run.digits) <= 10 && run.digits[0] != '0' && !looksLikeDate(run.digits) && !x.counted(run) {
+			return run.end, x.add(EntityQQ, run.digits, run.start, run.end, false)
+		}
+	}
+	if isLatin(rune(c.text[0])) && x.at(i) == '_' {
+		from = cueStart // wx_zhuce is a name, not a name after wx
+	}
 	return x.name(c, cueStart, from)
 }
 
@@ -214,7 +222,10 @@ func (x *extractor) name(c cueWord, cueStart, from int) (end int, ok bool) {
 	if !isLatin(rune(name[0])) && (c.kind != EntityDouyin && c.kind != EntityXiaohongshu && c.kind != EntityWechat || c.weak) {
 		return 0, false
 	}
-	if c.weak && !hasDigit && !(x.at(from-1) == ':' || x.at(from-1) == '：') {
+	if rest := strings.TrimPrefix(name, "qq"); rest != name && allDigits(rest) && len(rest) >= 5 {
+		return end, x.add(EntityQQ, rest, from, end, false)
+	}
+	if c.weak && !hasDigit && !strings.ContainsRune(":：@", x.at(from-1)) {
 		return 0, false
 	}
 	if !hasDigit && commonLatin[name] {

@@ -98,8 +98,6 @@ func isHotline(d string) bool {
 		case "12345", "12378", "12363", "12315", "12337", "12348", "12368", "12388", "12309", "10086", "10010", "10000", "12321", "12377", "12381":
 			return true
 		}
-	case 10:
-		return d[:3] == "400" || d[:3] == "800"
 	}
 	return false
 }
@@ -136,6 +134,8 @@ func (x *extractor) number(run digitRun) {
 		x.add(EntityPhone, d, run.start, run.end, false)
 	case isHotline(d) && !x.counted(run) && (len(d) > 3 || x.called(run)):
 		x.add(EntityPhone, d, run.start, run.end, true)
+	case len(d) == 10 && (d[:3] == "400" || d[:3] == "800") && !x.orderNumber(run):
+		x.add(EntityPhone, d, run.start, run.end, false) // anybody may rent one
 	case len(d) >= 10 && len(d) <= 12 && d[0] == '0' && d[1] >= '1' && !x.orderNumber(run):
 		x.add(EntityPhone, d, run.start, run.end, false)
 	case len(d) >= 16 && len(d) <= 19 && luhn(d) && !x.orderNumber(run):

@@ -34,6 +34,13 @@ func TestEntities(t *testing.T) {
 		"收8个点":                      "percent=8%",
 		"最高20w":                     "amount=20万",
 		"征信修复 huifu_zx":             "wechat=huifu_zx",
+		"TG @hideasset":             "telegram=hideasset",
+		"tg kakaduo":                "telegram=kakaduo",
+		"懂的加QQ72019934":             "qq=72019934",
+		"电子版一本，加29013387":           "qq=29013387",
+		"公积金提取，66502310 QQ":         "qq=66502310",
+		"微信辅助注册 wx_zhuce":           "wechat=wx_zhuce",
+		"服务热线400-822-3019":          "phone=4008223019",
 		// and what must not be taken for a contact
 		"订单编号 20240615，请查收": "",
 		"运单号13800001234":    "",
