@@ -42,9 +42,9 @@ type Backoff struct {
 // after gives the pause after the nth failure, n from 1: between half and the
 // whole of Base·2^(n-1), so that what failed together does not return together.
 func (b Backoff) after(n int) time.Duration {
-	d := b.Max
-	if n < 30 {
-		d = min(b.Base<<max(n-1, 0), b.Max)
+	d := min(b.Base, b.Max)
+	for ; n > 1 && d < b.Max; n-- {
+		d = min(2*d, b.Max)
 	}
 	return d/2 + rand.N(d/2+1)
 }
@@ -59,7 +59,7 @@ type Options struct {
 	UserAgent string            // "": transport.UserAgent
 	Now       func() time.Time  // nil: time.Now
 	OnEvent   func(Event)       // called for one event at a time; nil: none
-	MaxTries  int               // failed tries until a page is given up; 5 by default
+	MaxTries  int               // failed tries until a page is given up, without once those that are the page's own fault; 5 by default
 	MaxLost   int               // leases that may run out unanswered until a page is given up; 50 by default
 	GiveUp    int               // once: failures of a host, the sink or the frontier in a row until it is given up; 5 by default
 	Backoff   Backoff           // of pages and hosts
@@ -75,7 +75,7 @@ type Options struct {
 type Recrawl struct {
 	List time.Duration // list pages near a seed; those deeper down later; 10 min by default
 	Min  time.Duration // pages with posts, at the soonest; 20 min by default
-	Max  time.Duration // any page, at the latest; 14 days by default
+	Max  time.Duration // any page, at the latest, also seeds and once fetched pages that are given up; 14 days by default
 	Pass time.Duration // the span that max_pages counts for; 6 h by default
 }
 
@@ -93,6 +93,7 @@ type Crawler struct {
 	hosts   hostHealth
 	sink    sinkHealth
 	budget  budgets
+	growth  growth
 	wake    chan struct{}
 	warned  sync.Map // source+warning → seen; bounded by warnedCount
 	warnedN atomic.Int64
@@ -116,6 +117,7 @@ func New(sources []*Source, opts Options) (*Crawler, error) {
 	c.rt = newPacer(rt)
 	c.hosts.byHost = map[string]*hostState{}
 	c.budget.bySource = map[string]*budget{}
+	c.growth.base = map[string]int{}
 	c.prog = newProgress(opts.Now, opts.OnEvent)
 	if err := c.setSources(sources); err != nil {
 		return nil, fmt.Errorf("making crawler: %w", err)
@@ -183,7 +185,7 @@ func (c *Crawler) setSources(sources []*Source) error {
 }
 
 // SetSources replaces the sources, also while Run is at work, and adds the
-// seeds of new ones. Pages of a source no longer there are given up when their
+// seeds of new ones; seeds that were given up are asked for again. Pages of a source no longer there are given up when their
 // turn comes. After an error the old sources stay.
 func (c *Crawler) SetSources(ctx context.Context, sources []*Source) error {
 	old := c.sources.Load()
@@ -191,7 +193,7 @@ func (c *Crawler) SetSources(ctx context.Context, sources []*Source) error {
 		return fmt.Errorf("setting sources: %w", err)
 	}
 	for _, s := range sources {
-		if err := c.addSeeds(ctx, s); err != nil {
+		if err := c.addSeeds(ctx, s, true); err != nil {
 			c.sources.Store(old)
 			return fmt.Errorf("setting sources: %w", err)
 		}
@@ -203,7 +205,10 @@ func (c *Crawler) SetSources(ctx context.Context, sources []*Source) error {
 // Run crawls. With once it makes one pass over all sources: a pass that was
 // interrupted is continued, otherwise a new one is begun; it returns when
 // nothing is left to fetch. Without once it fetches for ever, each page again
-// when it is likely to have changed, until ctx ends.
+// when it is likely to have changed, until ctx ends. Such a crawl outlasts its
+// sites' troubles: what a host is to blame for is tried again without end, and
+// a seed, or a page that was fetched before, is asked for again after
+// Recrawl.Max when it is given up.
 //
 // When ctx ends, pages in work are given back and Run returns ctx.Err(), the
 // summary beside it. Any other error means that the frontier or (with once)
@@ -240,12 +245,21 @@ func (c *Crawler) begin(ctx context.Context) error {
 				return fmt.Errorf("beginning pass over %s: %w", name, err)
 			}
 		}
+		base := 0
+		if c.once {
+			if stats, err = c.opts.Frontier.Stats(ctx, name); err != nil {
+				return fmt.Errorf("beginning pass over %s: %w", name, err)
+			}
+			base = stats.Waiting
+		}
+		c.growth.start(name, base)
 		used := 0
 		if c.once && how == "continued" {
 			used = stats.Done + stats.Dead
 		}
 		c.budget.start(name, used, c.now())
-		if err := c.addSeeds(ctx, s); err != nil {
+		// A new pass has revived them, a continued one has tried them.
+		if err := c.addSeeds(ctx, s, !c.once); err != nil {
 			return fmt.Errorf("beginning pass over %s: %w", name, err)
 		}
 		c.prog.emit(Event{Kind: EventPass, Source: name, Reason: how})
@@ -253,8 +267,11 @@ func (c *Crawler) begin(ctx context.Context) error {
 	return nil
 }
 
-func (c *Crawler) addSeeds(ctx context.Context, s *Source) error {
+// addSeeds adds the seeds of a source and, with revive, has those asked for
+// again that were given up.
+func (c *Crawler) addSeeds(ctx context.Context, s *Source, revive bool) error {
 	var tasks []frontier.Task
+	var ids []string
 	for _, seed := range s.Seeds {
 		k, err := c.task(s, Link{URL: seed})
 		if err != nil {
@@ -263,9 +280,15 @@ func (c *Crawler) addSeeds(ctx context.Context, s *Source) error {
 		if rule, ok := s.Rule(k.URL); ok {
 			k.Page, k.Priority = rule.Name, rule.Priority
 		}
-		tasks = append(tasks, k)
+		tasks, ids = append(tasks, k), append(ids, k.ID)
 	}
 	if _, err := c.opts.Frontier.Add(ctx, tasks...); err != nil {
+		return fmt.Errorf("seeds of %s: %w", s.Name, err)
+	}
+	if !revive {
+		return nil
+	}
+	if _, err := c.opts.Frontier.Revive(ctx, ids...); err != nil {
 		return fmt.Errorf("seeds of %s: %w", s.Name, err)
 	}
 	return nil
@@ -280,24 +303,6 @@ func (c *Crawler) task(s *Source, l Link) (frontier.Task, error) {
 		ID: frontier.ID(s.Name, canonical), URL: canonical, Host: host, Source: s.Name,
 		Page: l.Page, Priority: l.Priority, Delay: s.Delay,
 	}, nil
-}
-
-// found makes tasks of the links of a page, leaving out what is too deep.
-func (c *Crawler) found(s *Source, l frontier.Lease, links []Link) []frontier.Task {
-	if l.Depth >= s.MaxDepth {
-		return nil
-	}
-	tasks := make([]frontier.Task, 0, len(links))
-	for _, link := range links {
-		k, err := c.task(s, link)
-		if err != nil {
-			c.warn(s.Name, err.Error(), l.URL)
-			continue
-		}
-		k.Depth, k.Parent = l.Depth+1, l.URL
-		tasks = append(tasks, k)
-	}
-	return tasks
 }
 
 // poke makes the dispatcher look again.

@@ -1,7 +1,6 @@
 package crawler
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -20,7 +19,7 @@ import (
 // Bounds of what one page may yield; a hostile page must not fill the memory.
 const (
 	maxPagePosts  = 2000
-	maxPageLinks  = 5000
+	maxPageLinks  = 1000
 	maxPostImages = 100
 	maxPostLinks  = 200
 	maxURLBytes   = 2048
@@ -41,8 +40,8 @@ const imageOnly = "[图片]"
 // Extract reads the posts and links of a page. It changes nothing, takes no
 // input as well formed and is safe for concurrent use. A page that refuses us
 // is Blocked, a page whose thread is gone is Gone, and both have no posts; the
-// error is for a URL that no rule fits (ErrNoRule) and for a status of which
-// nothing can be said.
+// error is for a URL that no rule fits (ErrNoRule), for a page over a limit
+// (*LimitError) and for a status of which nothing can be said.
 func (s *Source) Extract(pg Page) (Extraction, error) {
 	x, err := s.extract(pg)
 	if err != nil {
@@ -86,6 +85,9 @@ type extractor struct {
 	outside  int            // links out of scope
 	noRule   int            // links in scope that no rule fits
 	hidden   int            // links that a reader cannot see
+	surplus  bool           // more than maxPageLinks
+	until    time.Time      // when the page is given up
+	err      error          // why the page is given up
 	missing  map[string]int // posts without the field
 }
 
@@ -96,6 +98,8 @@ type item struct {
 	index int  // from 1, on the page
 	first bool // opening block of the thread
 	vars  map[string]string
+
+	keyless bool // it should have a key and has none
 }
 
 func (s *Source) extract(pg Page) (*extractor, error) {
@@ -118,7 +122,8 @@ func (s *Source) extractBy(rule *PageRule, u *url.URL, pg Page) (*extractor, err
 		return nil, fmt.Errorf("extracting: %w", err)
 	}
 	x := &extractor{
-		src: s, rule: rule, page: pg, url: &plain, base: base, own: base, loc: s.loc, pageValues: map[*Field]value{},
+		until: time.Now().Add(extractTime),
+		src:   s, rule: rule, page: pg, url: &plain, base: base, own: base, loc: s.loc, pageValues: map[*Field]value{},
 		owner: map[*html.Node]bool{}, followed: map[*html.Node]bool{}, keys: map[string]bool{}, linkSeen: map[string]bool{}, missing: map[string]int{},
 	}
 	x.vars = map[string]string{"page": plain.String()}
@@ -139,7 +144,20 @@ func (s *Source) extractBy(rule *PageRule, u *url.URL, pg Page) (*extractor, err
 	if done, err := x.byStatus(); done || err != nil {
 		return x, err
 	}
-	switch rule.Format {
+	if err := x.readBody(); err != nil {
+		return nil, fmt.Errorf("extracting %s: %w", pg.URL, err)
+	}
+	x.judgePage()
+	x.warn()
+	return x, nil
+}
+
+// readBody reads posts and links. The error is for a page over a limit.
+func (x *extractor) readBody() error {
+	if err := tooLarge(x.rule.Format, x.page.Body); err != nil {
+		return err
+	}
+	switch x.rule.Format {
 	case formatJSON:
 		x.readJSON()
 	case formatFeed:
@@ -147,9 +165,7 @@ func (s *Source) extractBy(rule *PageRule, u *url.URL, pg Page) (*extractor, err
 	default:
 		x.readHTML()
 	}
-	x.judgePage()
-	x.warn()
-	return x, nil
+	return x.err
 }
 
 // byStatus settles what the status alone decides.
@@ -251,6 +267,9 @@ func (x *extractor) warn() {
 	if total == 0 && x.expectsPosts() {
 		x.warnf("rule %s found no post; the page may be drawn by script, need a login or have a new layout", x.rule.Name)
 	}
+	if x.surplus {
+		x.warnf("rule %s: more than %d links; only the first are taken", x.rule.Name, maxPageLinks)
+	}
 	for _, name := range []string{"author", "time", "key"} {
 		if n := x.missing[name]; n > 0 {
 			x.warnf("rule %s: %d of %d posts have no %s", x.rule.Name, n, total, name)
@@ -260,7 +279,7 @@ func (x *extractor) warn() {
 
 // addPost builds the post of one block and adds it when it is one.
 func (x *extractor) addPost(rule *PostRule, it item) {
-	if len(x.out.Posts)+len(x.out.Previews) >= maxPagePosts {
+	if len(x.out.Posts)+len(x.out.Previews) >= maxPagePosts || x.late() {
 		return
 	}
 	p, ok := x.buildPost(rule, &it)
@@ -278,6 +297,9 @@ func (x *extractor) addPost(rule *PostRule, it item) {
 	x.keys[p.ID] = true
 	if p.Author.Name == "" && rule.Author != nil && p.Kind != post.KindAd {
 		x.missing["author"]++
+	}
+	if it.keyless {
+		x.missing["key"]++
 	}
 	if p.PublishedAt.IsZero() && rule.Time != nil && p.Kind != post.KindAd {
 		x.missing["time"]++
@@ -333,9 +355,7 @@ func (x *extractor) keyless(rule *PostRule, it *item, own string) string {
 	if own != "" {
 		return own
 	}
-	if rule.Key != nil && rule.kind != post.KindAd {
-		x.missing["key"]++
-	}
+	it.keyless = rule.Key != nil && rule.kind != post.KindAd
 	if rule.Each == "" {
 		return x.url.String()
 	}
@@ -447,42 +467,4 @@ func (x *extractor) ref(f *Field, it *item) string {
 		}
 	}
 	return ""
-}
-
-// errNotWeb is returned for a reference that is not http or https.
-var errNotWeb = errors.New("not an http or https URL")
-
-// addLink takes one reference of a follow rule.
-func (x *extractor) addLink(f *Field, ref string) {
-	if len(x.out.Links) >= maxPageLinks {
-		return
-	}
-	base := x.base
-	if f.Template != "" {
-		base = x.own
-	}
-	abs, err := resolveURL(base, ref)
-	if err != nil {
-		return
-	}
-	u, err := url.Parse(abs)
-	if err != nil {
-		return
-	}
-	u.Fragment, u.RawFragment = "", ""
-	abs = u.String()
-	if x.linkSeen[abs] {
-		return
-	}
-	x.linkSeen[abs] = true
-	if !x.src.inScope(u) {
-		x.outside++
-		return
-	}
-	rule, ok := x.src.ruleFor(u)
-	if !ok {
-		x.noRule++
-		return
-	}
-	x.out.Links = append(x.out.Links, Link{URL: abs, Page: rule.Name, Priority: rule.Priority})
 }

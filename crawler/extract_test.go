@@ -393,7 +393,7 @@ func FuzzExtract(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		for _, u := range urls {
 			x, err := src.Extract(Page{URL: u, Body: body, FetchedAt: fetchedAt})
-			if err != nil {
+			if limit := (*LimitError)(nil); err != nil && !errors.As(err, &limit) {
 				t.Fatalf("%s: %v", u, err)
 			}
 			if x.Blocked != "" && len(x.Posts) > 0 {

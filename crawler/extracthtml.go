@@ -1,16 +1,14 @@
 package crawler
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/andybalholm/cascadia"
-	"github.com/tidwall/gjson"
 	"golang.org/x/net/html"
-	"golang.org/x/net/html/atom"
 
 	whatwg "github.com/nlnwa/whatwg-url/url"
 )
@@ -29,9 +27,9 @@ type value struct {
 
 // readHTML reads posts and links of an HTML page.
 func (x *extractor) readHTML() {
-	root, err := parseHTML(x.page.Body)
+	root, err := x.parse(x.page.Body)
 	if err != nil {
-		x.warnf("page cannot be read as HTML: %v", err)
+		x.err = err
 		return
 	}
 	x.root = root
@@ -47,58 +45,6 @@ func (x *extractor) readHTML() {
 	for i := range x.rule.Follow {
 		x.follow(&x.rule.Follow[i])
 	}
-}
-
-// parseHTML parses body; a page nested deeper than the parser allows is
-// flattened, for otherwise a few hundred tags would hide it.
-func parseHTML(body []byte) (*html.Node, error) {
-	root, err := html.Parse(bytes.NewReader(body))
-	if err == nil {
-		return root, nil
-	}
-	return html.Parse(bytes.NewReader(flatten(body)))
-}
-
-// flatten closes everything open whenever maxNesting elements are; what comes
-// deeper stands beside its ancestors then, whole in itself. The end tags left
-// over are ignored by the parser.
-func flatten(body []byte) []byte {
-	var out bytes.Buffer
-	var open []string
-	z := html.NewTokenizer(bytes.NewReader(body))
-	for {
-		kind := z.Next()
-		if kind == html.ErrorToken {
-			return out.Bytes()
-		}
-		raw := bytes.Clone(z.Raw())
-		if kind == html.StartTagToken || kind == html.EndTagToken {
-			tag, _ := z.TagName()
-			a := atom.Lookup(tag)
-			switch {
-			case isVoid(a) || a == atom.Html || a == atom.Body || a == atom.Head:
-			case kind == html.StartTagToken:
-				if len(open) >= maxNesting {
-					for i := len(open) - 1; i >= 0; i-- {
-						out.WriteString("</" + open[i] + ">")
-					}
-					open = open[:0]
-				}
-				open = append(open, string(tag))
-			case len(open) > 0:
-				open = open[:len(open)-1]
-			}
-		}
-		out.Write(raw)
-	}
-}
-
-func isVoid(a atom.Atom) bool {
-	switch a {
-	case atom.Area, atom.Base, atom.Br, atom.Col, atom.Embed, atom.Hr, atom.Img, atom.Input, atom.Link, atom.Meta, atom.Source, atom.Track, atom.Wbr:
-		return true
-	}
-	return false
 }
 
 // takeBase lets <base href> say what links are relative to.
@@ -161,7 +107,7 @@ func (x *extractor) roots(comments bool) []*html.Node {
 	}
 	if !x.commented {
 		x.commented = true
-		x.comments = commentRoots(x.root)
+		x.comments = x.commentRoots(x.root)
 		for _, c := range x.comments {
 			removeAll(c, x.src.drop)
 		}
@@ -170,13 +116,13 @@ func (x *extractor) roots(comments bool) []*html.Node {
 }
 
 // commentRoots parses what stands in the HTML comments below n.
-func commentRoots(n *html.Node) []*html.Node {
+func (x *extractor) commentRoots(n *html.Node) []*html.Node {
 	var out []*html.Node
 	for c := range n.Descendants() {
 		if c.Type != html.CommentNode || !strings.Contains(c.Data, "</") {
 			continue
 		}
-		if root, err := parseHTML([]byte(c.Data)); err == nil {
+		if root, err := x.parse([]byte(c.Data)); err == nil {
 			out = append(out, root)
 		}
 	}
@@ -198,7 +144,7 @@ func (x *extractor) once(f *Field, it *item) value {
 		v = x.fromHTML(f, it)
 	}
 	if f.HTML && v.text != "" {
-		v = htmlValue(v.text, f.FieldSpec.drop)
+		v = x.htmlValue(v.text, f.FieldSpec.drop)
 	}
 	if f.regex != nil {
 		v = value{text: firstGroup(f, v.text)}
@@ -252,7 +198,7 @@ func (x *extractor) valueOf(f *Field, nodes []*html.Node) value {
 		if f.Attr != "" {
 			text := strings.TrimSpace(attr(n, f.Attr))
 			if f.Path != "" {
-				text = gjson.Get(text, f.Path).String()
+				text = jsonIn(text, f.Path)
 			}
 			if text != "" {
 				return value{text: text}
@@ -262,7 +208,7 @@ func (x *extractor) valueOf(f *Field, nodes []*html.Node) value {
 		v := value{node: n, drop: f.FieldSpec.drop}
 		v.text = nodeText(n, x.textRules(v.drop, n))
 		if f.Path != "" {
-			return value{text: gjson.Get(v.text, f.Path).String()}
+			return value{text: jsonIn(v.text, f.Path)}
 		}
 		return v
 	}
@@ -283,7 +229,7 @@ func (x *extractor) find(f *Field, scope *html.Node) []*html.Node {
 		}
 		return out
 	case f.Comments:
-		for _, root := range commentRoots(scope) {
+		for _, root := range x.commentRoots(scope) {
 			out = append(out, f.sel.MatchAll(root)...)
 		}
 	}
@@ -314,8 +260,8 @@ func (x *extractor) textRules(drop []cascadia.Selector, node *html.Node) textRul
 }
 
 // htmlValue reads a value that is itself HTML.
-func htmlValue(text string, drop []cascadia.Selector) value {
-	root, err := parseHTML([]byte(text))
+func (x *extractor) htmlValue(text string, drop []cascadia.Selector) value {
+	root, err := x.parse([]byte(text))
 	if err != nil {
 		return value{text: text}
 	}
@@ -342,7 +288,7 @@ func (x *extractor) follow(f *Field) {
 			}
 			ref := strings.TrimSpace(attr(n, name))
 			if f.Path != "" {
-				ref = gjson.Get(ref, f.Path).String()
+				ref = jsonIn(ref, f.Path)
 			}
 			if f.regex != nil {
 				ref = firstGroup(f, ref)
@@ -363,6 +309,45 @@ func unseen(n *html.Node) bool {
 		}
 	}
 	return false
+}
+
+// errNotWeb is returned for a reference that is not http or https.
+var errNotWeb = errors.New("not an http or https URL")
+
+// addLink takes one reference of a follow rule.
+func (x *extractor) addLink(f *Field, ref string) {
+	if len(x.out.Links) >= maxPageLinks {
+		x.surplus = true
+		return
+	}
+	base := x.base
+	if f.Template != "" {
+		base = x.own
+	}
+	abs, err := resolveURL(base, ref)
+	if err != nil {
+		return
+	}
+	u, err := url.Parse(abs)
+	if err != nil {
+		return
+	}
+	u.Fragment, u.RawFragment = "", ""
+	abs = u.String()
+	if x.linkSeen[abs] {
+		return
+	}
+	x.linkSeen[abs] = true
+	if !x.src.inScope(u) {
+		x.outside++
+		return
+	}
+	rule, ok := x.src.ruleFor(u)
+	if !ok {
+		x.noRule++
+		return
+	}
+	x.out.Links = append(x.out.Links, Link{URL: abs, Page: rule.Name, Priority: rule.Priority})
 }
 
 // parseBase parses a URL for others to be resolved against.

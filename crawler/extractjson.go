@@ -39,9 +39,13 @@ func (x *extractor) readEmbedded() {
 
 func (x *extractor) takeJSON(body []byte) {
 	body = bareJSON(body)
+	if nestsTooDeep(body) {
+		x.err = &LimitError{Reason: fmt.Sprintf("JSON nests deeper than %d", maxJSONNesting)}
+		return
+	}
 	if !gjson.ValidBytes(body) {
 		x.warnf("page is no JSON; it begins %q", begin(body))
-		if root, err := parseHTML(body); err == nil {
+		if root, err := x.parse(body); err == nil {
 			x.root = root
 		}
 		return
@@ -84,8 +88,12 @@ func (x *extractor) blocks(path string) []gjson.Result {
 		r = x.json
 	}
 	if r.IsArray() {
-		list := r.Array()
-		return list[:min(len(list), maxPagePosts)]
+		var list []gjson.Result
+		r.ForEach(func(_, v gjson.Result) bool {
+			list = append(list, v)
+			return len(list) < maxPagePosts
+		})
+		return list
 	}
 	if !r.Exists() || r.Type == gjson.Null {
 		return nil
@@ -118,11 +126,12 @@ func (x *extractor) valuesJSON(f *Field, it *item) []string {
 		return nil
 	}
 	var out []string
-	for _, v := range r.Array() {
-		if s := v.String(); s != "" && len(out) < maxPageLinks {
+	r.ForEach(func(_, v gjson.Result) bool {
+		if s := v.String(); s != "" {
 			out = append(out, s)
 		}
-	}
+		return len(out) <= maxPageLinks
+	})
 	return out
 }
 
@@ -184,7 +193,7 @@ func (x *extractor) readFeed() {
 	feed, err := parseFeed(x.page.Body)
 	if err != nil {
 		x.warnf("page is no feed: %v", err)
-		if root, err := parseHTML(x.page.Body); err == nil {
+		if root, err := x.parse(x.page.Body); err == nil {
 			x.root = root
 		}
 		return
@@ -207,6 +216,9 @@ func parseFeed(body []byte) (feed *gofeed.Feed, err error) {
 	}()
 	body = bytes.TrimPrefix(body, []byte("\uFEFF"))
 	body = reXMLIntro.ReplaceAll(body, nil)
+	if err := checkFeed(body); err != nil {
+		return nil, err
+	}
 	feed, err = gofeed.NewParser().Parse(bytes.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("parsing feed: %w", err)

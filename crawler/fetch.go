@@ -10,7 +10,6 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/gocolly/colly/v2"
@@ -61,11 +60,14 @@ type conditional struct{ etag, modified string }
 // final one, after redirects. The error is about the way there; every HTTP
 // status is a page.
 func (c *Crawler) fetch(ctx context.Context, s *Source, pageURL string, marks conditional) (pg Page, err error) {
-	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout+2*s.Delay)
+	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout+2*max(s.Delay, maxCrawlDelay))
 	defer cancel()
 	ctx = transport.WithPolicy(ctx, policyOf(s))
 	ctx = context.WithValue(ctx, archiveKey{}, &pg.Archive)
-	ctx = context.WithValue(ctx, paceKey{}, s.Delay)
+	trip := newTrip(s.Delay)
+	ctx = context.WithValue(ctx, tripKey{}, trip)
+	ctx = transport.WithTurn(ctx, c.rt.turn)
+	defer c.tellPace(ctx, trip)
 
 	col := colly.NewCollector(colly.AllowURLRevisit(), colly.MaxBodySize(0), colly.StdlibContext(ctx),
 		colly.UserAgent(c.opts.UserAgent), colly.ParseHTTPErrorResponse())
@@ -99,7 +101,7 @@ func (c *Crawler) fetch(ctx context.Context, s *Source, pageURL string, marks co
 
 // policyOf is what the source's config lets the transport do.
 func policyOf(s *Source) transport.HostPolicy {
-	p := transport.HostPolicy{Hosts: s.Hosts, RefuseBinary: true}
+	p := transport.HostPolicy{Hosts: s.Hosts, RefuseBinary: true, Charset: s.Charset}
 	if len(s.Headers) > 0 {
 		p.Header = http.Header{}
 		for k, v := range s.Headers {
@@ -199,81 +201,16 @@ func retryAt(h http.Header, err error, now time.Time) time.Time {
 	return time.Time{}
 }
 
+func later(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return a
+	}
+	return b
+}
+
 func earlier(a, b time.Time) time.Time {
 	if b.Before(a) {
 		return b
 	}
 	return a
-}
-
-type paceKey struct{}
-
-// pacer keeps two requests of this process to one host a delay apart, from the
-// end of one to the start of the next, so that the host itself never sees them
-// closer, however long they were under way; also the steps of a redirect, of
-// which the frontier knows nothing. It is safe for concurrent use.
-type pacer struct {
-	next http.RoundTripper
-
-	mu   sync.Mutex
-	free map[string]time.Time // host → when the next request may start
-}
-
-func newPacer(next http.RoundTripper) *pacer {
-	return &pacer{next: next, free: map[string]time.Time{}}
-}
-
-// RoundTrip waits for the host's turn and makes the request.
-func (p *pacer) RoundTrip(req *http.Request) (*http.Response, error) {
-	delay, _ := req.Context().Value(paceKey{}).(time.Duration)
-	if delay <= 0 {
-		return p.next.RoundTrip(req)
-	}
-	_, host, err := Canonical(req.URL.String())
-	if err != nil {
-		return p.next.RoundTrip(req) // which will refuse it
-	}
-	if err := p.wait(req.Context(), host, delay); err != nil {
-		return nil, err
-	}
-	defer p.hold(host, delay)
-	return p.next.RoundTrip(req)
-}
-
-// hold keeps the host free of requests for delay from now.
-func (p *pacer) hold(host string, delay time.Duration) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if end := time.Now().Add(delay); end.After(p.free[host]) {
-		p.free[host] = end
-	}
-}
-
-func (p *pacer) wait(ctx context.Context, host string, delay time.Duration) error {
-	now := time.Now()
-	p.mu.Lock()
-	start := now
-	if free := p.free[host]; free.After(now) {
-		start = free
-	}
-	if len(p.free) > 1000 {
-		for h, t := range p.free {
-			if t.Before(now) {
-				delete(p.free, h)
-			}
-		}
-	}
-	p.free[host] = start.Add(delay)
-	p.mu.Unlock()
-	if !start.After(now) {
-		return nil
-	}
-	t := time.NewTimer(time.Until(start))
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

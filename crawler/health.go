@@ -2,8 +2,11 @@ package crawler
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
+
+	"qingyuan/crawler/frontier"
 )
 
 // hostHealth remembers how often each host failed in a row. It is about this
@@ -124,4 +127,58 @@ func (b *budgets) giveBack(source string) {
 	if s := b.bySource[source]; s != nil && s.used > 0 {
 		s.used--
 	}
+}
+
+// maxBacklog is how many times its max_pages a source may have waiting in the
+// frontier. A site that makes up links without end would fill the disk.
+const maxBacklog = 20
+
+// growth bounds the tasks of each source. It is safe for concurrent use.
+type growth struct {
+	mu   sync.Mutex
+	base map[string]int // source → tasks that waited when its pass began
+}
+
+// start begins a pass. Those known from earlier passes, base, all wait at the
+// beginning of a single pass, and must not keep new links out.
+func (g *growth) start(source string, base int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.base[source] = base
+}
+
+// limit says how many tasks of a source may wait.
+func (g *growth) limit(s *Source) int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.base[s.Name] + maxBacklog*s.MaxPages
+}
+
+func (c *Crawler) hasRoom(ctx context.Context, s *Source, limit int) bool {
+	stats, err := c.opts.Frontier.Stats(ctx, s.Name)
+	// A frontier that fails here refuses the links by itself a moment later.
+	return err != nil || stats.Waiting <= limit
+}
+
+// found makes tasks of the links of a page, leaving out what is too deep, and
+// everything while the source has more waiting than it can ever fetch.
+func (c *Crawler) found(ctx context.Context, s *Source, l frontier.Lease, links []Link) []frontier.Task {
+	if l.Depth >= s.MaxDepth || len(links) == 0 {
+		return nil
+	}
+	if limit := c.growth.limit(s); !c.hasRoom(ctx, s, limit) {
+		c.warn(s.Name, fmt.Sprintf("more than %d pages wait to be fetched (%d times max_pages); no links are taken until they are fewer", limit, maxBacklog), l.URL)
+		return nil
+	}
+	tasks := make([]frontier.Task, 0, len(links))
+	for _, link := range links {
+		k, err := c.task(s, link)
+		if err != nil {
+			c.warn(s.Name, err.Error(), l.URL)
+			continue
+		}
+		k.Depth, k.Parent = l.Depth+1, l.URL
+		tasks = append(tasks, k)
+	}
+	return tasks
 }

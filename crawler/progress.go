@@ -15,8 +15,8 @@ const (
 	EventPage      EventKind = "page"      // a page was fetched and its posts are in the sink
 	EventUnchanged EventKind = "unchanged" // the site answered 304
 	EventRetry     EventKind = "retry"     // a failure; the page will be tried again at Until
-	EventDead      EventKind = "dead"      // the page was given up
-	EventGone      EventKind = "gone"      // the page is gone (404, or the site says so); given up
+	EventDead      EventKind = "dead"      // the page was given up; until Until, when that is set
+	EventGone      EventKind = "gone"      // the page is gone (404, or the site says so); given up, until Until when that is set
 	EventBackOff   EventKind = "backoff"   // no request to Host before Until
 	EventBudget    EventKind = "budget"    // max_pages is reached; the source's pass is ended
 	EventWaiting   EventKind = "waiting"   // nothing may be fetched before Until

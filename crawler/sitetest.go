@@ -204,11 +204,7 @@ func printable(s string) string {
 // and when rawURL is "" where the page is from: its canonical link, og:url, or
 // the first rule of src whose posts it holds. name is for messages only.
 func SavedPage(src *Source, name string, raw []byte, rawURL string) (Page, error) {
-	contentType := "text/html"
-	if src.Charset != "" {
-		contentType += "; charset=" + src.Charset
-	}
-	body, _, err := transport.ToUTF8(raw, contentType)
+	body, _, err := transport.ToUTF8As(src.Charset, raw, "text/html")
 	if err != nil {
 		return Page{}, fmt.Errorf("reading saved page %s: %w", name, err)
 	}
@@ -263,7 +259,7 @@ func (s *Source) guessURL(pg Page) string {
 
 // namedURLs returns the URLs that an HTML page says it has.
 func namedURLs(body []byte) []string {
-	root, err := parseHTML(body)
+	root, err := parseHTML(body, time.Now().Add(parseTime))
 	if err != nil {
 		return nil
 	}

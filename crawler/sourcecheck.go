@@ -14,6 +14,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 	"golang.org/x/text/encoding/htmlindex"
 
+	"qingyuan/crawler/transport"
 	"qingyuan/post"
 	"qingyuan/strictyaml"
 )
@@ -96,7 +97,8 @@ func (c *sourceCheck) identity() {
 	}
 	s.loc = loc
 	if s.Charset != "" {
-		if _, err := htmlindex.Get(s.Charset); err != nil {
+		_, err := htmlindex.Get(s.Charset)
+		if err != nil || (transport.HostPolicy{Charset: s.Charset}).Validate() != nil {
 			c.add(fmt.Sprintf("unknown charset %q", s.Charset), "use a name such as utf-8, gb18030 or big5, or leave it out to detect", "charset")
 		}
 	}

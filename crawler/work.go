@@ -64,6 +64,9 @@ func (c *Crawler) read(ctx context.Context, s *Source, l frontier.Lease) (pg Pag
 		if p := (*panicError)(nil); errors.As(err, &p) {
 			return err
 		}
+		if limit := (*LimitError)(nil); errors.As(err, &limit) && limit.Slow {
+			return &statusFailure{how: troublePage, text: err.Error()}
+		}
 		if err != nil {
 			return &statusFailure{how: troubleFinal, text: err.Error()}
 		}
@@ -72,12 +75,12 @@ func (c *Crawler) read(ctx context.Context, s *Source, l frontier.Lease) (pg Pag
 	return pg, ex, err
 }
 
-// maxExtract is how long the reading of one page may take. Ordinary pages take
-// milliseconds; pages made to be slow to parse exist.
+// maxExtract is how long a worker waits for the reading of one page. Ordinary
+// pages take milliseconds, and Extract itself gives up after extractTime, so
+// this is for what it may have overlooked.
 const maxExtract = 30 * time.Second
 
-// extractWithin gives up on a page that takes longer than limit. Its reading
-// ends by itself later on, without a worker or a lease waiting for it.
+// extractWithin gives up on a page that takes longer than limit.
 func extractWithin(limit time.Duration, s *Source, pg Page) (Extraction, error) {
 	type result struct {
 		ex  Extraction
@@ -199,9 +202,9 @@ func (c *Crawler) done(ctx context.Context, s *Source, l frontier.Lease, pg Page
 	for _, w := range ex.Warnings {
 		c.warn(s.Name, w, l.URL)
 	}
-	added := 0
+	added, links := 0, c.found(ctx, s, l, ex.Links)
 	err := c.acked(ctx, func(ctx context.Context) (err error) {
-		added, err = c.opts.Frontier.Done(ctx, l, out, c.found(s, l, ex.Links)...)
+		added, err = c.opts.Frontier.Done(ctx, l, out, links...)
 		return err
 	})
 	if err != nil {
@@ -283,8 +286,13 @@ func (c *Crawler) fail(ctx context.Context, s *Source, l frontier.Lease, pg Page
 		}
 	}
 	if l.Tries+1 >= c.opts.MaxTries {
-		c.dead(ctx, EventDead, l, pg.Status, fmt.Sprintf("%s (given up after %d tries)", reason, l.Tries+1))
-		return
+		if c.once || how == troublePage {
+			c.dead(ctx, EventDead, l, pg.Status, fmt.Sprintf("%s (given up after %d tries)", reason, l.Tries+1))
+			return
+		}
+		// The host's trouble is not the page's: it passes some day. A single page
+		// at which its host fails for ever is asked for less and less.
+		until = later(until, now.Add(c.patience(s, l).after(l.Tries+2-c.opts.MaxTries)))
 	}
 	e := c.acked(ctx, func(ctx context.Context) error { return c.opts.Frontier.Retry(ctx, l, until, reason) })
 	if e != nil {
@@ -292,6 +300,26 @@ func (c *Crawler) fail(ctx context.Context, s *Source, l frontier.Lease, pg Page
 		return
 	}
 	c.prog.failure(EventRetry, l, pg.Status, reason, until)
+}
+
+// patience says how the pauses of a page grow once its tries are used up:
+// from Backoff.Max to Recrawl.Max. A seed, on which the whole site hangs, is
+// asked for at each Backoff.Max.
+func (c *Crawler) patience(s *Source, l frontier.Lease) Backoff {
+	longest := max(c.opts.Recrawl.Max, c.opts.Backoff.Max)
+	if c.isSeed(s, l) {
+		longest = c.opts.Backoff.Max
+	}
+	return Backoff{Base: c.opts.Backoff.Max, Max: longest}
+}
+
+func (c *Crawler) isSeed(s *Source, l frontier.Lease) bool {
+	for _, seed := range s.Seeds {
+		if k, err := c.task(s, Link{URL: seed}); err == nil && k.ID == l.ID {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *Crawler) rest(ctx context.Context, host string, until time.Time, reason string) {
@@ -320,13 +348,26 @@ func (c *Crawler) giveUpHost(ctx context.Context, s *Source, l frontier.Lease, n
 	c.prog.skipped(s.Name, left, fmt.Sprintf("%s failed %d times in a row (%s); the pass over this source is ended, %d pages are left for the next", l.Host, n, reason, left))
 }
 
+// dead gives a page up: for good, or in a crawl without end until Recrawl.Max
+// has passed when the page is a seed or was fetched before. Sites answer 404 to
+// everything while they are being moved, and forbid everything by mistake.
 func (c *Crawler) dead(ctx context.Context, kind EventKind, l frontier.Lease, status int, reason string) {
-	err := c.acked(ctx, func(ctx context.Context) error { return c.opts.Frontier.Dead(ctx, l, reason) })
+	var again time.Time
+	if s := (*c.sources.Load())[l.Source]; !c.once && s != nil && (l.Last.Status != 0 || c.isSeed(s, l)) {
+		again = c.now().Add(c.opts.Recrawl.Max)
+	}
+	err := c.acked(ctx, func(ctx context.Context) (err error) {
+		if again.IsZero() {
+			return c.opts.Frontier.Dead(ctx, l, reason)
+		}
+		_, err = c.opts.Frontier.Done(ctx, l, frontier.Outcome{Again: again})
+		return err
+	})
 	if err != nil {
 		c.report("giving up", l, err)
 		return
 	}
-	c.prog.failure(kind, l, status, reason, time.Time{})
+	c.prog.failure(kind, l, status, reason, again)
 }
 
 // sinkFailed pauses the crawl. The page counts a try only when the sink took

@@ -134,6 +134,10 @@ type Frontier interface {
 	// priority tasks never fetched go first, then the least recently fetched
 	// (or given up). It returns how many. Tries and Lost start at 0; waiting and leased tasks are untouched.
 	Restart(ctx context.Context, source string) (n int, err error)
+	// Revive makes those of the named tasks that are dead due at once, with Tries
+	// and Lost at 0, and returns how many were. All others, and ids not known,
+	// are left alone.
+	Revive(ctx context.Context, ids ...string) (n int, err error)
 	// Finish ends a pass early: every waiting task of the source counts as
 	// done without being fetched. It returns how many. Leased tasks are
 	// untouched.

@@ -58,6 +58,21 @@ func ToUTF8(body []byte, contentType string) (text []byte, name string, err erro
 	return finish(body, encodingOf(name), name)
 }
 
+// ToUTF8As is ToUTF8 for a text whose charset is known, whatever it declares;
+// charset is a WHATWG name, and with "" or an unknown one it is ToUTF8. Only a
+// byte order mark overrules it.
+func ToUTF8As(charset string, body []byte, contentType string) (text []byte, name string, err error) {
+	mediaType, _ := splitContentType(contentType)
+	name = canonicalCharset(charset)
+	if name == "" || len(body) == 0 || !isTextual(mediaType) || mediaType == "" && looksBinary(body) {
+		return ToUTF8(body, contentType)
+	}
+	if enc, marked, skip := fromBOM(body); marked != "" {
+		return finish(body[skip:], enc, marked)
+	}
+	return finish(body, encodingOf(name), name)
+}
+
 // finish decodes, counts what was lost, and mends the XML declaration.
 func finish(body []byte, enc encoding.Encoding, name string) ([]byte, string, error) {
 	text := body

@@ -116,10 +116,11 @@ func (g *guard) named(addr netip.Addr, port int, usual bool) bool {
 	return false
 }
 
-// Addresses at which cloud hosts answer with credentials.
+// Addresses at which cloud hosts answer with credentials. 168.63.129.16 looks
+// public; every Azure machine has its host agent there.
 func isMetadata(addr netip.Addr) bool {
 	switch addr.String() {
-	case "169.254.169.254", "169.254.170.2", "169.254.0.23", "100.100.100.200", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254":
+	case "168.63.129.16", "169.254.169.254", "169.254.170.2", "169.254.0.23", "100.100.100.200", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254":
 		return true
 	}
 	return false

@@ -307,10 +307,10 @@ func TestGuardConnectionsAreNotShared(t *testing.T) {
 		}
 		return err
 	}
-	if err := get(HostPolicy{Hosts: []string{"127.0.0.1"}, AllowPrivate: []string{strings.TrimPrefix(srv.URL, "http://")}}); err != nil {
+	if err := get(HostPolicy{Hosts: []string{"127.0.0.1:*"}, AllowPrivate: []string{strings.TrimPrefix(srv.URL, "http://")}}); err != nil {
 		t.Fatalf("allowed: %v", err)
 	}
-	if refused := (*AddressError)(nil); !errors.As(get(HostPolicy{Hosts: []string{"127.0.0.1"}}), &refused) {
+	if refused := (*AddressError)(nil); !errors.As(get(HostPolicy{Hosts: []string{"127.0.0.1:*"}}), &refused) {
 		t.Error("a site without the right used the connection of one with it")
 	}
 }
@@ -378,7 +378,12 @@ func TestScope(t *testing.T) {
 		{"论坛.example", "http://xn--kfsr23j.example/", true, true},
 		{"xn--kfsr23j.example", "http://论坛.example/", true, true},
 		{"*", "http://any.example/", true, false},
-		{"127.0.0.1", "http://127.0.0.1:9/", true, true},
+		{"127.0.0.1", "http://127.0.0.1:9/", false, false},
+		{"127.0.0.1:*", "http://127.0.0.1:9/", true, true},
+		{"bbs.example", "http://bbs.example:8443/", false, false},
+		{"bbs.example", "https://bbs.example:8888/", false, false},
+		{"bbs.example", "http://bbs.example:443/", false, false},
+		{"*.bbs.example", "https://www.bbs.example:8443/", false, false},
 		{"[::1]:80", "http://[0:0::1]/", true, true},
 		{"my_forum.example", "http://my_forum.example/", true, true},
 		{"*", "http://bbs.example/" + strings.Repeat("a", maxURL+1), false, false},
@@ -395,6 +400,62 @@ func TestScope(t *testing.T) {
 		exact, err := checkScope(u, p)
 		if (err == nil) != tt.in || exact != tt.exact {
 			t.Errorf("%.80s under %q: in = %v, exact = %v (%v); want %v, %v", tt.url, tt.hosts, err == nil, exact, err, tt.in, tt.exact)
+		}
+	}
+}
+
+// Every spelling of an inner address is refused.
+func TestAddressForms(t *testing.T) {
+	for _, a := range []string{
+		"::ffff:127.0.0.1", "::127.0.0.1", "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "64:ff9b:1::7f00:1", "2002:7f00:1::", "2002:a9fe:a9fe::1", "::ffff:0:7f00:1",
+		"2001::1", "2001:db8::1", "fec0::1", "fe80::1", "fd00::1", "100::1", "5f00::1", "ff02::1", "2001:4860::5efe:7f00:1", "2001:4860::200:5efe:a00:1", "0.0.0.0", "::",
+		"0.1.2.3", "255.255.255.255", "198.19.0.1", "2a00::1%eth0", "100.64.0.1", "100.100.100.200", "192.0.0.192", "169.254.170.2", "fd00:ec2::254",
+	} {
+		if refusedAddr(netip.MustParseAddr(a)) == "" {
+			t.Errorf("%s may be reached", a)
+		}
+	}
+	for _, a := range []string{"1.1.1.1", "8.8.8.8", "2606:4700::1111", "64:ff9b::101:101", "114.114.114.114", "223.5.5.5"} {
+		if why := refusedAddr(netip.MustParseAddr(a)); why != "" {
+			t.Errorf("%s is refused: %s", a, why)
+		}
+	}
+}
+
+// 168.63.129.16 looks public, and is the host agent of every Azure machine.
+func TestAzureHostAgentIsRefused(t *testing.T) {
+	if refusedAddr(netip.MustParseAddr("168.63.129.16")) == "" {
+		t.Error("the Azure host agent may be reached")
+	}
+}
+
+// A site config that names no port means the usual one: crawler.Source.inScope
+// says so for links, a redirect must not reach further.
+func TestPatternWithoutPortMeansTheUsualPort(t *testing.T) {
+	for _, raw := range []string{"http://bbs.example.com:8443/", "https://bbs.example.com:8888/"} {
+		u, err := url.Parse(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := checkScope(u, HostPolicy{Hosts: []string{"bbs.example.com"}}); err == nil {
+			t.Errorf("%s is in the scope of bbs.example.com", raw)
+		}
+	}
+}
+
+func TestOddURLsAreOutOfScope(t *testing.T) {
+	p := HostPolicy{Hosts: []string{"bbs.example.com", "*.wild.com"}}
+	for _, raw := range []string{
+		"http://bbs.example.com@evil.com/", "http://u:p@bbs.example.com/", "http://xbbs.example.com/", "http://a.wild.com.evil.com/", "http://wild.com/", "http://evilwild.com/",
+		"ftp://bbs.example.com/", "http:///x", "http:bbs.example.com", "//bbs.example.com/", "http://127.1/", "http://0x7f000001/", "http://2130706433/", "http://[::1]/", "gopher://bbs.example.com:80/",
+		"http://bbs.example.com.evil.com/", "http://bbs.example.com\u3002evil.com/", "http://evil.com#@bbs.example.com/", "http://evil.com?@bbs.example.com/",
+	} {
+		u, err := url.Parse(raw)
+		if err != nil {
+			continue // never gets this far
+		}
+		if _, err := checkScope(u, p); err == nil {
+			t.Errorf("%q is in scope", raw)
 		}
 	}
 }

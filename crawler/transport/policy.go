@@ -19,7 +19,8 @@ import (
 type HostPolicy struct {
 	// Hosts in scope, checked on every hop: "bbs.example.com", with a port
 	// "bbs.example.com:8080", all subdomains "*.example.com" (not the name
-	// itself), or "*" for any host.
+	// itself), or "*" for any host. Without a port the one usual for the scheme
+	// is meant; "bbs.example.com:*" and "*" alone mean every port.
 	Hosts []string
 	// AllowPrivate names the otherwise refused addresses that may be reached:
 	// "127.0.0.1:8080", "127.0.0.1:*", "[fd00::7]:80", "10.2.0.0/16",
@@ -48,6 +49,9 @@ type HostPolicy struct {
 	// RefuseBinary ends an exchange with *ContentTypeError before the body is
 	// read when the content type is not text.
 	RefuseBinary bool
+	// Charset, if not empty, is the WHATWG name of the charset that the site's
+	// text is in, whatever its pages declare. Only a byte order mark overrules it.
+	Charset string
 	// Jar keeps the site's cookies; nil for none.
 	Jar http.CookieJar
 }
@@ -75,6 +79,9 @@ func (p HostPolicy) Validate() error {
 			errs = append(errs, fmt.Errorf("allow_ports: %d is not a port (1-65535)", port))
 		}
 	}
+	if p.Charset != "" && canonicalCharset(p.Charset) == "" {
+		errs = append(errs, fmt.Errorf("charset: %q is not known; write a name such as gb18030 or utf-8", p.Charset))
+	}
 	if _, err := p.proxyURL(); err != nil {
 		errs = append(errs, err)
 	}
@@ -83,7 +90,7 @@ func (p HostPolicy) Validate() error {
 
 func validHostPattern(pattern string) error {
 	host, port := splitPattern(pattern)
-	if port != "" {
+	if port != "" && port != "*" {
 		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
 			return fmt.Errorf("hosts: %q: port %q is not a port (1-65535)", pattern, port)
 		}
@@ -161,10 +168,9 @@ func checkScope(u *url.URL, p HostPolicy) (exact bool, err error) {
 	if err != nil {
 		return refuse(err.Error())
 	}
-	port := portOf(u)
 	inScope := false
 	for _, pattern := range p.Hosts {
-		if !matchHost(pattern, host, port) {
+		if !matchHost(pattern, host, u) {
 			continue
 		}
 		inScope = true
@@ -213,13 +219,16 @@ func isDigits(s string) bool {
 	return s != "" && strings.Trim(s, "0123456789") == ""
 }
 
-// matchHost compares a canonical host and its port with one pattern.
-func matchHost(pattern, host, port string) bool {
+// matchHost compares the canonical host and the port of u with one pattern.
+func matchHost(pattern, host string, u *url.URL) bool {
 	if pattern == "*" {
 		return true
 	}
 	wantHost, wantPort := splitPattern(pattern)
-	if wantPort != "" && wantPort != port {
+	if wantPort == "" {
+		wantPort = usualPort(u.Scheme)
+	}
+	if wantPort != "*" && wantPort != portOf(u) {
 		return false
 	}
 	if wantHost == "*" {
@@ -253,7 +262,11 @@ func portOf(u *url.URL) string {
 	if p := u.Port(); p != "" {
 		return p
 	}
-	if u.Scheme == "https" {
+	return usualPort(u.Scheme)
+}
+
+func usualPort(scheme string) string {
+	if scheme == "https" {
 		return "443"
 	}
 	return "80"

@@ -348,6 +348,9 @@ func (c *robotsCache) fetchOnce(ctx context.Context, u, origin *url.URL, p HostP
 	if err != nil {
 		return nil, nil, fmt.Errorf("making the request: %w", err)
 	}
+	if err := waitTurn(ctx, u, 0); err != nil {
+		return nil, nil, err
+	}
 	resp, raw, err := c.t.fetch(c.t.outgoing(req, scope, exact), scope, nil, robotsBytes+1)
 	if err != nil {
 		return nil, nil, err

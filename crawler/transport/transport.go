@@ -8,8 +8,9 @@
 // refused after name resolution, and the bytes as received are handed to
 // Options.OnBody before anything is changed in them.
 //
-// It does not know what is fetched when, nor how often a host may be asked:
-// the frontier paces hosts. It does not follow redirects (the client does),
+// It does not know what is fetched when, nor how often a host may be asked: it
+// calls the Turn of the context before each request, its own for robots.txt
+// included. It does not follow redirects (the client does),
 // retry, or look into pages.
 package transport
 
@@ -214,6 +215,9 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		t.opts.Logger.DebugContext(ctx, "refused by robots.txt", "decision", decision.String())
 		return nil, &RobotsError{Decision: decision, Err: decision.err}
 	}
+	if err := waitTurn(ctx, req.URL, decision.CrawlDelay); err != nil {
+		return nil, err
+	}
 	resp, err := t.exchange(t.outgoing(req, policy, exact), policy, &decision)
 	if err != nil {
 		return nil, err
@@ -299,7 +303,7 @@ func (t *Transport) exchange(out *http.Request, p HostPolicy, d *Decision) (*htt
 		}
 		contentType = "application/xml"
 	}
-	if body, err = t.toText(resp, body, contentType); err != nil {
+	if body, err = t.toText(resp, body, contentType, p.Charset); err != nil {
 		return nil, err
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))
@@ -314,8 +318,8 @@ func (t *Transport) exchange(out *http.Request, p HostPolicy, d *Decision) (*htt
 }
 
 // toText converts a text body and makes Content-Type tell the truth.
-func (t *Transport) toText(resp *http.Response, body []byte, contentType string) ([]byte, error) {
-	text, name, err := ToUTF8(body, contentType)
+func (t *Transport) toText(resp *http.Response, body []byte, contentType, charset string) ([]byte, error) {
+	text, name, err := ToUTF8As(charset, body, contentType)
 	if err != nil {
 		return nil, err
 	}

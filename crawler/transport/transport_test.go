@@ -70,7 +70,7 @@ func serve(t testing.TB, coding, contentType string, body []byte) *httptest.Serv
 }
 
 func localPolicy(srv *httptest.Server) HostPolicy {
-	return HostPolicy{Hosts: []string{"127.0.0.1"}, AllowPrivate: []string{srv.Listener.Addr().String()}}
+	return HostPolicy{Hosts: []string{"127.0.0.1:*"}, AllowPrivate: []string{srv.Listener.Addr().String()}}
 }
 
 // get fetches path of srv under opts and gives the body.

@@ -73,6 +73,7 @@ func Run(t *testing.T, open Open) {
 		{"stale tokens", testStale},
 		{"restart", testRestart},
 		{"restart order", testRestartOrder},
+		{"revive", testRevive},
 		{"finish", testFinish},
 		{"stats by source", testStats},
 		{"durable", testDurable},

@@ -104,6 +104,42 @@ func (f *fixture) nextIs(url string) frontier.Lease {
 	return ls[0]
 }
 
+func testRevive(f *fixture) {
+	f.add(task("a.example", 1), task("a.example", 2), task("a.example", 3), task("a.example", 4))
+	f.must("Retry", f.Retry(f.ctx, f.next(), f.clock.Now(), "status 500"))
+	for range 2 {
+		f.must("Dead", f.Dead(f.ctx, f.next(), "status 404"))
+	}
+	done := f.next()
+	f.done(done)
+	f.stats("bbs", 1, 0, 1, 2)
+	dead, err := f.DeadTasks(f.ctx, 10)
+	f.must("DeadTasks", err)
+	f.clock.Advance(time.Second)
+	one := dead[0]
+	n, err := f.Revive(f.ctx, one.ID, done.ID, frontier.ID("bbs", "https://unheard-of.example/"), "no id")
+	if n != 1 || err != nil {
+		f.Fatalf("Revive = %d, %v; want 1 task", n, err)
+	}
+	f.stats("bbs", 2, 0, 1, 1)
+	if n, err := f.Revive(f.ctx, one.ID); n != 0 || err != nil {
+		f.Errorf("Revive of a waiting task = %d, %v; want 0", n, err)
+	}
+	f.reopen()
+	var back bool
+	for range 2 {
+		l := f.next()
+		if l.ID == one.ID {
+			back = l.Tries == 0 && l.Lost == 0
+		}
+		f.done(l)
+	}
+	if !back {
+		f.Errorf("the revived task was not leased with a fresh count")
+	}
+	f.stats("bbs", 0, 0, 3, 1)
+}
+
 func testFinish(f *fixture) {
 	f.add(task("a.example", 1), task("a.example", 2), task("a.example", 3, due(f.clock.Now().Add(time.Hour))),
 		task("b.example", 1, source("other")))

@@ -368,6 +368,37 @@ func (d *DB) Restart(ctx context.Context, source string) (n int, err error) {
 	return n, nil
 }
 
+// Revive makes dead tasks due at once. See frontier.Frontier.
+func (d *DB) Revive(ctx context.Context, ids ...string) (n int, err error) {
+	err = d.w.do(ctx, func(ctx context.Context, t *tx) error {
+		n = 0
+		for _, name := range ids {
+			id, err := hex.DecodeString(name)
+			if err != nil {
+				continue // known to nobody
+			}
+			var host int64
+			var source string
+			err = t.row(ctx, `UPDATE tasks SET state = 0, due = 0, tries = 0, lost = 0, reason = '' WHERE id = ? AND state = 5 RETURNING host, source`,
+				[]any{id}, &host, &source)
+			if errors.Is(err, sql.ErrNoRows) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			n++
+			t.move(source, stateDead, stateReady, 1)
+			t.dirty[host] = true
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("reviving tasks: %w", err)
+	}
+	return n, nil
+}
+
 // Finish ends a pass over a source early. See frontier.Frontier.
 func (d *DB) Finish(ctx context.Context, source string) (n int, err error) {
 	n, err = d.sweep(ctx, source, []int{stateReady, stateLater},
