@@ -21,6 +21,8 @@ type Explanation struct {
 	// flagged post the strongest for it, otherwise the strongest against it.
 	// Empty when no reasons can turn it.
 	Flip []Reason `json:"flip"`
+
+	names map[string]Name
 }
 
 // Explain classifies p and says what carried the verdict. Its only error is
@@ -30,7 +32,7 @@ func (c *Classifier) Explain(p post.Post) (Explanation, error) {
 	if err != nil {
 		return Explanation{}, err
 	}
-	x := Explanation{Post: p, Verdict: v, Threshold: 0.5, Flip: []Reason{}}
+	x := Explanation{Post: p, Verdict: v, Threshold: 0.5, Flip: []Reason{}, names: c.dict.Names()}
 	if len(v.Categories) > 0 {
 		if cat, ok := c.dict.Category(v.Categories[0].ID); ok {
 			x.Category, x.Threshold = cat, cat.Threshold
@@ -76,7 +78,7 @@ type PrintOptions struct {
 
 // Print writes the explanation for a person.
 func (x Explanation) Print(w io.Writer, opts PrintOptions) error {
-	p := printer{opts: opts, words: explainWords[0]}
+	p := printer{opts: opts, words: explainWords[0], names: x.names}
 	if opts.Language == "en" {
 		p.words = explainWords[1]
 	}
@@ -92,6 +94,7 @@ func (x Explanation) Print(w io.Writer, opts PrintOptions) error {
 type printer struct {
 	opts  PrintOptions
 	words map[string]string
+	names map[string]Name
 	out   strings.Builder
 }
 
@@ -99,11 +102,13 @@ var explainWords = [2]map[string]string{
 	{"flagged": "命中", "unflagged": "未命中", "score": "得分", "threshold": "阈值", "stance": "立场", "category": "类别", "severity": "严重程度",
 		"evasion": "已还原的伪装", "reasons": "理由（对数几率，合计即得分）", "sum": "合计", "contacts": "联系方式及实体", "official": "官方号码",
 		"flip": "若没有以下理由，结论会改变", "noflip": "没有单独几条理由能改变结论", "versions": "词典 %s，模型 %s", "none": "无",
-		"offer": "招揽", "report": "报道", "warning": "警示", "question": "提问/求助", "legal": "合法机构", "other": "其他"},
+		"offer": "招揽", "report": "报道", "warning": "警示", "question": "提问/求助", "legal": "合法机构", "other": "其他", "term": "词条", "rule": "规则", "signal": "信号", "model": "模型",
+		"id.context": "概念组合与语境", "id.base": "基础值", "id.ngram": "字串", "low": "低", "medium": "中", "high": "高", "critical": "严重"},
 	{"flagged": "FLAGGED", "unflagged": "not flagged", "score": "score", "threshold": "threshold", "stance": "stance", "category": "category", "severity": "severity",
 		"evasion": "disguises undone", "reasons": "reasons (log-odds; they sum to the score)", "sum": "sum", "contacts": "contacts and entities", "official": "official number",
 		"flip": "without these reasons the verdict would turn", "noflip": "no few reasons alone would turn the verdict", "versions": "dictionary %s, model %s", "none": "none",
-		"offer": "offer", "report": "report", "warning": "warning", "question": "question", "legal": "legal", "other": "other"},
+		"offer": "offer", "report": "report", "warning": "warning", "question": "question", "legal": "legal", "other": "other", "term": "term", "rule": "rule", "signal": "signal", "model": "model",
+		"id.context": "concepts and context", "id.base": "base rate", "id.ngram": "n-grams", "low": "low", "medium": "medium", "high": "high", "critical": "critical"},
 }
 
 func (p *printer) f(format string, args ...any) { fmt.Fprintf(&p.out, format, args...) }
@@ -126,7 +131,7 @@ func (p *printer) head(x Explanation) {
 		p.f("  %s %s (%s)", p.words["category"], x.Category.Name.In(p.opts.Language), x.Category.ID)
 	}
 	if v.Severity != "" {
-		p.f("  %s %s", p.words["severity"], v.Severity)
+		p.f("  %s %s", p.words["severity"], p.words[string(v.Severity)])
 	}
 	p.f("\n\n")
 }
@@ -196,7 +201,12 @@ func (p *printer) reason(r Reason) {
 	if len(text) > 30 {
 		text = append(text[:30:30], '…')
 	}
-	p.f("  %s  %s %s", p.paint(color, fmt.Sprintf("%+7.2f", r.Weight)), r.Kind, r.ID)
+	p.f("  %s  %s %s", p.paint(color, fmt.Sprintf("%+7.2f", r.Weight)), p.words[string(r.Kind)], r.ID)
+	if w, ok := p.words["id."+r.ID]; ok {
+		p.f(" (%s)", w)
+	} else if n, ok := p.names[r.ID]; ok && n.In(p.opts.Language) != r.ID {
+		p.f(" (%s)", n.In(p.opts.Language))
+	}
 	if r.Category != "" {
 		p.f(" [%s]", r.Category)
 	}
