@@ -26,7 +26,7 @@ func TestHostileBytes(t *testing.T) {
 	for i, h := range hostile {
 		r := offer(fmt.Sprint(i), h, h+" 编号 "+fmt.Sprint(i), day.Add(time.Duration(i)*time.Second))
 		r.Post.Author.Name, r.Post.Region = h, h
-		r.Post.Source = "site" + h[:min(len(h), 30)]
+		r.Post.Source = strings.ToValidUTF8("site"+h[:min(len(h), 30)], "?")
 		r.Verdict.Categories[0].ID = h
 		r.Verdict.Entities = []classify.Entity{wechat(h), {Type: "url", Value: h, Raw: h, Start: -5, End: 1 << 30}, {Type: h, Value: h}}
 		r.Verdict.Reasons = []classify.Reason{{Kind: classify.ReasonTerm, ID: h, Category: h, Text: h, Weight: 2, Start: 5, End: 2}, {Kind: classify.ReasonTerm, Text: h, Weight: 1, Start: 0, End: 1 << 30}}

@@ -3,7 +3,6 @@ package index
 import (
 	"bufio"
 	"context"
-	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf16"
 )
 
 // eachPage is how many records Each reads at a time.
@@ -66,37 +66,48 @@ var csvColumns = []string{"id", "flagged", "score", "severity", "stance", "categ
 	"revisions", "campaign", "campaign_size", "status", "assignee", "reason", "tags", "archive_file", "archive_record", "archive_sha256",
 	"dictionary", "model"}
 
+// MaxCell is the longest cell of WriteCSV, in characters as spreadsheets count
+// them (UTF-16 units); they keep no more than 32,767.
+const MaxCell = 32_000
+
+// cutMark ends a cell that was cut at MaxCell.
+const cutMark = "…【已截断 cut】"
+
 // WriteCSV writes every record that q matches as CSV for spreadsheets, and
 // returns how many: UTF-8 with a byte order mark, a header line, CRLF line
-// ends. No cell can act as a formula: a cell that begins like one, or whose
-// digits a spreadsheet would round, gets a leading apostrophe.
+// ends, every cell in quotation marks but the header's, which some readers would
+// not find behind the mark. Cells are made safe by SafeCell, which
+// changes some and cuts texts longer than MaxCell: for exact texts use
+// WriteJSONL.
 func WriteCSV(ctx context.Context, w io.Writer, s Store, q Query) (int, error) {
 	buf := bufio.NewWriter(w)
 	n := 0
 	fail := func(err error) (int, error) { return n, fmt.Errorf("exporting CSV: %w", err) }
-	if _, err := buf.WriteString("\uFEFF"); err != nil {
-		return fail(err)
-	}
-	out := csv.NewWriter(buf)
-	out.UseCRLF = true
-	if err := out.Write(csvColumns); err != nil {
+	if _, err := buf.WriteString("\uFEFF" + strings.Join(csvColumns, ",") + "\r\n"); err != nil {
 		return fail(err)
 	}
 	err := Each(ctx, s, q, func(r Record) error {
 		n++
-		return out.Write(csvRow(r))
+		_, err := buf.WriteString(csvLine(csvRow(r)))
+		return err
 	})
+	if err == nil {
+		err = buf.Flush()
+	}
 	if err != nil {
 		return fail(err)
 	}
-	out.Flush()
-	if err := out.Error(); err != nil {
-		return fail(err)
-	}
-	if err := buf.Flush(); err != nil {
-		return fail(err)
-	}
 	return n, nil
+}
+
+// csvLine quotes every cell, which encoding/csv does not: a program that
+// separates at semicolons or tabs would cut the bare ones there.
+func csvLine(cells []string) string {
+	quoted := make([]string, len(cells))
+	for i, c := range cells {
+		quoted[i] = `"` + strings.ReplaceAll(c, `"`, `""`) + `"`
+	}
+	return strings.Join(quoted, ",") + "\r\n"
 }
 
 func csvRow(r Record) []string {
@@ -132,7 +143,10 @@ func csvTime(t time.Time) string {
 
 // SafeCell returns s as a spreadsheet cell that is shown as text: line breaks
 // are plain ones, other control characters are gone, and an apostrophe stands
-// before what would be read as a formula or as a number too long to keep.
+// before what would be read as a formula or as a number too long to keep. It
+// stands also before what begins like a formula after a semicolon, a tab or a
+// line break inside, where a program with another separator begins a new cell.
+// A cell of more than MaxCell characters is cut there and ends with a mark.
 func SafeCell(s string) string {
 	if s == "" {
 		return s
@@ -146,17 +160,55 @@ func SafeCell(s string) string {
 		}
 		return r
 	}, s)
-	// Spreadsheets skip blanks and invisible characters before a formula.
-	lead := strings.TrimLeftFunc(s, func(r rune) bool { return isSpace(r) || dropped(r) || r == '\v' || r == '\f' })
+	lead := strings.TrimLeftFunc(s, skipped)
 	if strings.HasPrefix(lead, "'") || risky || startsFormula(lead) || losesDigits(lead) {
-		return "'" + s
+		s = "'" + s
+	}
+	return cutCell(guardInside(s))
+}
+
+// skipped reports whether spreadsheets skip r before a formula.
+func skipped(r rune) bool { return isSpace(r) || dropped(r) || r == '\v' || r == '\f' }
+
+// cutCell cuts s at MaxCell UTF-16 units.
+func cutCell(s string) string {
+	if len(s) <= MaxCell {
+		return s
+	}
+	units := 0
+	for i, r := range s {
+		if units += utf16.RuneLen(r); units > MaxCell {
+			return s[:i] + cutMark
+		}
 	}
 	return s
 }
 
+// guardInside puts an apostrophe before each formula character that could
+// begin a cell inside s.
+func guardInside(s string) string {
+	if !strings.ContainsAny(s, ";\t\n") {
+		return s
+	}
+	var b strings.Builder
+	b.Grow(len(s) + 16)
+	begins := false
+	for _, r := range s {
+		if begins && formulaStart(r) {
+			b.WriteByte('\'')
+		}
+		b.WriteRune(r)
+		// A quotation mark that does not open the cell is dropped before a formula.
+		begins = r == ';' || r == '\t' || r == '\n' || begins && (skipped(r) || r == '"')
+	}
+	return b.String()
+}
+
+func formulaStart(r rune) bool { return strings.ContainsRune("=+-@|%＝＋－＠−﹢﹣﹦﹫", r) }
+
 func startsFormula(s string) bool {
 	for _, r := range s {
-		return strings.ContainsRune("=+-@|%＝＋－＠−﹢﹣﹦﹫", r)
+		return formulaStart(r)
 	}
 	return false
 }

@@ -84,8 +84,8 @@ type Record struct {
 	Triage     Triage           `json:"triage"`
 	FirstSeen  time.Time        `json:"first_seen"`
 	LastSeen   time.Time        `json:"last_seen"`
-	IngestedAt time.Time        `json:"ingested_at"` // when this version of the content entered the index
-	Revisions  int              `json:"revisions"`   // how many times the content changed since first seen
+	IngestedAt time.Time        `json:"ingested_at"` // when it last had something new to judge; see Store.Put
+	Revisions  int              `json:"revisions"`   // how many times the content changed since first seen; not all are kept
 	DeletedAt  time.Time        `json:"deleted_at,omitzero"`
 }
 
@@ -100,29 +100,6 @@ func (r Record) Validate() error {
 		return fmt.Errorf("%w: record %q: %w", ErrInvalid, r.Post.ID, err)
 	}
 	return nil
-}
-
-// Canonical returns r as stores keep it: times in UTC to the microsecond, the
-// verdict's lists never nil. The lists are shared with r.
-func (r Record) Canonical() Record {
-	for _, t := range [...]*time.Time{&r.Post.PublishedAt, &r.Post.FetchedAt, &r.Campaign.FirstSeen, &r.Triage.UpdatedAt,
-		&r.FirstSeen, &r.LastSeen, &r.IngestedAt, &r.DeletedAt} {
-		*t = exact(*t)
-	}
-	v := &r.Verdict
-	if v.Categories == nil {
-		v.Categories = []classify.CategoryScore{}
-	}
-	if v.Entities == nil {
-		v.Entities = []classify.Entity{}
-	}
-	if v.Reasons == nil {
-		v.Reasons = []classify.Reason{}
-	}
-	if v.Evasion == nil {
-		v.Evasion = []classify.Evasion{}
-	}
-	return r
 }
 
 // Revision is an earlier content of a post.
@@ -255,11 +232,24 @@ type Store interface {
 	// For a new id, triage starts as StatusNew whatever the record says;
 	// first_seen and last_seen default to the fetch time, ingested_at to now.
 	// For a known id: post, verdict and campaign are replaced and last_seen moves
-	// forward; a changed content hash keeps the old content as a Revision, counts
-	// it and sets ingested_at to now; first_seen and triage never change. A
-	// record fetched earlier than the one kept does not replace newer content:
-	// it becomes a Revision if its content was not known. So Put is idempotent,
-	// also when an archive is replayed. It is durable when it returns.
+	// forward; a changed content hash keeps the old content as a Revision and
+	// counts it; first_seen and triage never change. A record fetched earlier
+	// than the one kept does not replace newer content: it becomes a Revision if
+	// its content was not known. So Put is idempotent, also when an archive is
+	// replayed. It is durable when it returns.
+	//
+	// A changed content sets ingested_at to now, so that the record comes before
+	// the analysts again, only if it is NewToJudge: other words, flagged or not,
+	// other categories or contacts. A page that shows a counter or the date
+	// changes at each fetch and would otherwise stand on top of the queue for ever.
+	//
+	// Of the revisions the first and the newest KeptRevisions are kept; the count
+	// goes on. Once some were dropped, an unknown content fetched in the time of
+	// the dropped ones is neither kept nor counted: it may be one of them.
+	//
+	// Times are made Believable by the store's clock. A record whose fetch time
+	// lies Ahead of it counts as older than every other: its clock says nothing
+	// of the order. That holds too for what was kept before the clock was checked.
 	Put(ctx context.Context, recs []Record) error
 	// Get returns one record, or ErrNotFound.
 	Get(ctx context.Context, id string) (Record, error)
@@ -268,7 +258,8 @@ type Store interface {
 	// Comments returns the analysts' remarks on a record, oldest first; none for
 	// an unknown id.
 	Comments(ctx context.Context, id string) ([]Comment, error)
-	// Search returns a page of results. A query that does not parse is a
+	// Search returns a page of results. Texts are looked for as written and as
+	// Normalized. A query that does not parse is a
 	// *QueryError with the position of the mistake.
 	Search(ctx context.Context, q Query) (Page, error)
 	// Facets counts the values of each field (see Facet...) over all records
@@ -290,7 +281,16 @@ type Store interface {
 	AppendAudit(ctx context.Context, row AuditRow) error
 	// VerifyAudit recomputes the chain of the audit trail and returns an
 	// *AuditError that names the first row that does not fit.
+	//
+	// The chain has no key. It shows damage and the edits of somebody who knows
+	// nothing of it; whoever can write the store's files can also rebuild the
+	// whole chain, and VerifyAudit will find it in order. Against that, record
+	// AuditHead daily where the store's operators cannot write (mail, paper,
+	// another machine): a rebuilt trail has another hash at that row.
 	VerifyAudit(ctx context.Context) error
+	// AuditHead returns the number and the hash of the trail's last row; 0 and
+	// "" when it is empty. It reads one row and verifies nothing.
+	AuditHead(ctx context.Context) (seq int64, hash string, err error)
 	// Close releases the store; every call after it fails.
 	Close() error
 }

@@ -8,29 +8,6 @@ import (
 	"time"
 )
 
-// Limits of a query, so that hostile ones stay cheap.
-const (
-	MaxQueryBytes = 4096 // length of the text
-	MaxQueryTerms = 200  // terms and fields
-	MaxQueryDepth = 32   // nested parentheses and NOTs
-)
-
-// QueryError says what is wrong with a query, where, and what to do.
-type QueryError struct {
-	Pos     int    // rune offset in the query, from 0
-	Problem string // in plain words
-	Remedy  string // what to write instead; may be empty
-}
-
-// Error gives the position counted from 1, as people do.
-func (e *QueryError) Error() string {
-	s := fmt.Sprintf("query, character %d: %s", e.Pos+1, e.Problem)
-	if e.Remedy != "" {
-		s += "; " + e.Remedy
-	}
-	return s
-}
-
 // Expr is a parsed query: one of All, And, Or, Not, Text, Equal, NumberRange
 // and TimeRange. Its String parses to the same Expr.
 type Expr interface {
@@ -53,7 +30,7 @@ type Or []Expr
 type Not struct{ X Expr }
 
 // Text matches records whose published or normalised text contains Value, by
-// the tokens of Phrase. Field narrows it: "title", "text" (the body), or ""
+// the tokens of Phrase; stores look for its Normalized form as well. Field narrows it: "title", "text" (the body), or ""
 // for both.
 type Text struct{ Field, Value string }
 
@@ -170,7 +147,7 @@ func quote(s string) string {
 //	wechat:abc123            a contact by type; contact:abc123 by any
 func Parse(query string, now time.Time) (Expr, error) {
 	if len(query) > MaxQueryBytes {
-		return nil, &QueryError{Pos: 0, Problem: fmt.Sprintf("the query is longer than %d bytes", MaxQueryBytes), Remedy: "shorten it or split it into several"}
+		return nil, queryError(0, both("the query is longer than %d bytes", "查询超过 %d 字节", MaxQueryBytes), both("shorten it or split it into several", "请缩短，或拆成几条查询"))
 	}
 	p := parser{in: []rune(strings.ToValidUTF8(query, "\uFFFD")), now: now}
 	p.space()
@@ -183,7 +160,7 @@ func Parse(query string, now time.Time) (Expr, error) {
 	}
 	if !p.end() {
 		// Only a closing parenthesis stops the outermost expression.
-		return nil, p.fail(p.pos, "this closing parenthesis has no opening one", `remove it, or put the text in "quotes"`)
+		return nil, p.fail(p.pos, both("this closing parenthesis has no opening one", "这个右括号没有对应的左括号"), both(`remove it, or put the text in "quotes"`, `请删去，或把文字放进英文双引号 "…"`))
 	}
 	return e, nil
 }
@@ -194,10 +171,6 @@ type parser struct {
 	pos   int
 	terms int
 	now   time.Time
-}
-
-func (p *parser) fail(pos int, problem, remedy string) error {
-	return &QueryError{Pos: pos, Problem: problem, Remedy: remedy}
 }
 
 func (p *parser) end() bool { return p.pos >= len(p.in) }
@@ -302,7 +275,7 @@ func (p *parser) and(field string, depth int) (Expr, error) {
 func (p *parser) not(field string, depth int) (Expr, error) {
 	p.space()
 	if depth > MaxQueryDepth {
-		return nil, p.fail(p.pos, fmt.Sprintf("parentheses and NOTs are nested deeper than %d", MaxQueryDepth), "make the query simpler")
+		return nil, p.fail(p.pos, both("parentheses and NOTs are nested deeper than %d", "括号和 NOT 嵌套超过 %d 层", MaxQueryDepth), both("make the query simpler", "请简化查询"))
 	}
 	negated := p.operator("NOT", "!")
 	if !negated && p.has("-") && p.pos+1 < len(p.in) && !isSpace(p.in[p.pos+1]) {
@@ -324,17 +297,17 @@ func (p *parser) primary(field string, depth int) (Expr, error) {
 	p.space()
 	for _, op := range [...]string{"AND", "OR"} {
 		if p.hasWord(op) {
-			return nil, p.fail(p.pos, op+" has nothing before it", `write what it joins, or put the word in "quotes" to search for it`)
+			return nil, p.fail(p.pos, both("%s has nothing before it", "%s 前面没有内容", op), both(`write what it joins, or put the word in "quotes" to search for it`, `请写出它连接的内容；要搜索这个词本身，请放进英文双引号 "…"`))
 		}
 	}
 	start := p.pos
 	switch {
 	case p.end():
-		return nil, p.fail(p.pos, "the query ends where something is expected", "write a text or field:value, or remove the operator before it")
+		return nil, p.fail(p.pos, both("the query ends where something is expected", "查询在应有内容的地方结束了"), both("write a text or field:value, or remove the operator before it", "请写文字或 字段:值，或删去前面的运算符"))
 	case p.has("&&"), p.has("||"):
-		return nil, p.fail(p.pos, string(p.in[p.pos:p.pos+2])+" has nothing before it", "write what it joins")
+		return nil, p.fail(p.pos, both("%s has nothing before it", "%s 前面没有内容", string(p.in[p.pos:p.pos+2])), both("write what it joins", "请写出它连接的内容"))
 	case p.has(")"):
-		return nil, p.fail(p.pos, "nothing stands before this closing parenthesis", "write something inside, or remove it")
+		return nil, p.fail(p.pos, both("nothing stands before this closing parenthesis", "这个右括号前面没有内容"), both("write something inside, or remove it", "请在括号里写内容，或删去括号"))
 	case p.has("("):
 		return p.group(field, depth)
 	case p.has(`"`):
@@ -342,7 +315,7 @@ func (p *parser) primary(field string, depth int) (Expr, error) {
 		if err != nil {
 			return nil, err
 		}
-		return p.value(start, field, s)
+		return p.value(start, field, s, true)
 	}
 	if name, op, ok := p.fieldName(); ok && field == "" {
 		return p.fieldTerm(name, op, depth)
@@ -352,7 +325,7 @@ func (p *parser) primary(field string, depth int) (Expr, error) {
 			return e, err
 		}
 	}
-	return p.value(start, field, p.word())
+	return p.value(start, field, p.word(), false)
 }
 
 // group reads a parenthesis.
@@ -365,7 +338,7 @@ func (p *parser) group(field string, depth int) (Expr, error) {
 	}
 	p.space()
 	if !p.has(")") {
-		return nil, p.fail(start, "this opening parenthesis is never closed", `add ")", or put the text in "quotes"`)
+		return nil, p.fail(start, both("this opening parenthesis is never closed", "这个左括号没有闭合"), both(`add ")", or put the text in "quotes"`, `请补上 ")"，或把文字放进英文双引号 "…"`))
 	}
 	p.pos++
 	return e, nil
@@ -387,7 +360,7 @@ func (p *parser) quoted() (string, error) {
 			b.WriteRune(r)
 		}
 	}
-	return "", p.fail(start, "this quotation mark is never closed", `add "`)
+	return "", p.fail(start, both("this quotation mark is never closed", "这个引号没有闭合"), both(`add "`, `请补上 "`))
 }
 
 // word reads up to white space, a parenthesis, a quotation mark or a double
@@ -437,11 +410,11 @@ func isASCIILetter(r rune) bool { return 'a' <= r && r <= 'z' || 'A' <= r && r <
 func (p *parser) fieldTerm(name, op string, depth int) (Expr, error) {
 	start := p.pos - len(name) - len(op)
 	if _, ok := fieldByName(name); !ok {
-		return nil, p.fail(start, fmt.Sprintf("there is no field %q", name), unknownFieldRemedy(name, p.peekWord(start)))
+		return nil, p.fail(start, both("there is no field %q", "没有字段 %q", name), unknownFieldRemedy(name, p.peekWord(start)))
 	}
 	valueAt := p.pos
 	if p.end() || isSpace(p.in[p.pos]) || p.has(")") {
-		return nil, p.fail(p.pos, "the field "+name+" has no value", fmt.Sprintf(`write it right after the colon, or %s:"" for records without one`, name))
+		return nil, p.fail(p.pos, both("the field %s has no value", "字段 %s 没有值", name), both(`write it right after the colon, or %s:"" for records without one`, `请紧跟冒号写出值；要找没有该值的记录请写 %s:""`, name))
 	}
 	if p.has("(") {
 		return p.group(name, depth)
@@ -451,12 +424,12 @@ func (p *parser) fieldTerm(name, op string, depth int) (Expr, error) {
 		if err != nil {
 			return nil, err
 		}
-		return p.value(valueAt, name, s)
+		return p.value(valueAt, name, s, true)
 	}
 	if e, ok, err := p.bracket(valueAt, name); ok || err != nil {
 		return e, err
 	}
-	return p.value(valueAt, name, p.word())
+	return p.value(valueAt, name, p.word(), false)
 }
 
 // peekWord returns the word that starts at pos without taking it.

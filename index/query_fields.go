@@ -1,7 +1,6 @@
 package index
 
 import (
-	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -30,6 +29,7 @@ type Field struct {
 	Kind   FieldKind
 	Values []string // of KindEnum
 	Help   string   // one line in Chinese for the help page
+	HelpEn string   // the same in English
 }
 
 // EntityTypes lists the entity types that are fields of the query language;
@@ -58,33 +58,33 @@ func buildFields() []Field {
 		statuses = append(statuses, string(s))
 	}
 	fields := []Field{
-		{Name: "title", Kind: KindText, Help: "标题包含"},
-		{Name: "text", Kind: KindText, Help: "正文包含"},
-		{Name: "category", Kind: KindKeyword, Help: "类别，如 debt_relief_scam"},
-		{Name: "flagged", Kind: KindEnum, Values: []string{"true", "false"}, Help: "是否命中"},
-		{Name: "score", Kind: KindNumber, Help: "分数 0 到 1，如 score>=0.8"},
-		{Name: "severity", Kind: KindEnum, Values: severities, Help: "严重程度"},
-		{Name: "stance", Kind: KindEnum, Values: stances, Help: "立场"},
-		{Name: "status", Kind: KindEnum, Values: statuses, Help: "研判状态"},
-		{Name: "assignee", Kind: KindKeyword, Help: `负责人；assignee:"" 为未分配`},
-		{Name: "tag", Kind: KindKeyword, Help: "标签"},
-		{Name: "reason", Kind: KindKeyword, Help: "排除原因"},
-		{Name: "source", Kind: KindKeyword, Help: "来源站点"},
-		{Name: "source_type", Kind: KindKeyword, Help: "来源类型，如 forum"},
-		{Name: "kind", Kind: KindEnum, Values: []string{"post", "comment", "ad", "article"}, Help: "帖子种类"},
-		{Name: "evasion", Kind: KindKeyword, Help: "规避手法，如 homophone"},
-		{Name: "author", Kind: KindKeyword, Help: "作者名或账号"},
-		{Name: "contact", Kind: KindEntity, Help: "任一联系方式（归一后的值）"},
-		{Name: "region", Kind: KindKeyword, Help: "地区"},
-		{Name: "published", Kind: KindTime, Help: "发布时间，如 2026-11-01、today、7d"},
-		{Name: "ingested", Kind: KindTime, Help: "入库时间"},
-		{Name: "seen", Kind: KindTime, Help: "最后见到的时间"},
-		{Name: "url", Kind: KindKeyword, Help: "网址开头，或域名（含子域名）"},
-		{Name: "campaign", Kind: KindKeyword, Help: "同类帖组"},
-		{Name: "id", Kind: KindKeyword, Help: "记录编号"},
+		{Name: "title", Kind: KindText, Help: "标题包含", HelpEn: "the title contains"},
+		{Name: "text", Kind: KindText, Help: "正文包含", HelpEn: "the body contains"},
+		{Name: "category", Kind: KindKeyword, Help: "类别，如 debt_relief_scam", HelpEn: "category, such as debt_relief_scam"},
+		{Name: "flagged", Kind: KindEnum, Values: []string{"true", "false"}, Help: "是否命中", HelpEn: "whether it was flagged"},
+		{Name: "score", Kind: KindNumber, Help: "分数 0 到 1，如 score>=0.8", HelpEn: "score from 0 to 1, as in score>=0.8"},
+		{Name: "severity", Kind: KindEnum, Values: severities, Help: "严重程度", HelpEn: "severity"},
+		{Name: "stance", Kind: KindEnum, Values: stances, Help: "立场", HelpEn: "stance"},
+		{Name: "status", Kind: KindEnum, Values: statuses, Help: "研判状态", HelpEn: "where it stands in triage"},
+		{Name: "assignee", Kind: KindKeyword, Help: `负责人；assignee:"" 为未分配`, HelpEn: `assignee; assignee:"" for nobody`},
+		{Name: "tag", Kind: KindKeyword, Help: "标签", HelpEn: "tag"},
+		{Name: "reason", Kind: KindKeyword, Help: "排除原因", HelpEn: "why it was dismissed"},
+		{Name: "source", Kind: KindKeyword, Help: "来源站点", HelpEn: "source site"},
+		{Name: "source_type", Kind: KindKeyword, Help: "来源类型，如 forum", HelpEn: "type of source, such as forum"},
+		{Name: "kind", Kind: KindEnum, Values: []string{"post", "comment", "ad", "article"}, Help: "帖子种类", HelpEn: "kind of post"},
+		{Name: "evasion", Kind: KindKeyword, Help: "规避手法，如 homophone", HelpEn: "way of evasion, such as homophone"},
+		{Name: "author", Kind: KindKeyword, Help: "作者名或账号", HelpEn: "author's name or account"},
+		{Name: "contact", Kind: KindEntity, Help: "任一联系方式（归一后的值）", HelpEn: "any contact (normalised value)"},
+		{Name: "region", Kind: KindKeyword, Help: "地区", HelpEn: "region"},
+		{Name: "published", Kind: KindTime, Help: "发布时间，如 2026-11-01、today、7d", HelpEn: "time of publishing, such as 2026-11-01, today, 7d"},
+		{Name: "ingested", Kind: KindTime, Help: "入库时间", HelpEn: "when it last had something new to judge"},
+		{Name: "seen", Kind: KindTime, Help: "最后见到的时间", HelpEn: "when it was last seen"},
+		{Name: "url", Kind: KindKeyword, Help: "网址开头，或域名（含子域名）", HelpEn: "beginning of the address, or a domain with those below it"},
+		{Name: "campaign", Kind: KindKeyword, Help: "同类帖组", HelpEn: "group of like posts"},
+		{Name: "id", Kind: KindKeyword, Help: "记录编号", HelpEn: "record id"},
 	}
 	for _, t := range EntityTypes {
-		fields = append(fields, Field{Name: t, Kind: KindEntity, Help: "实体 " + t})
+		fields = append(fields, Field{Name: t, Kind: KindEntity, Help: "实体 " + t, HelpEn: "entity " + t})
 	}
 	return fields
 }
@@ -131,22 +131,25 @@ func entityValue(value string) string {
 			return v
 		}
 	}
-	return strings.TrimPrefix(digits, "+86")
+	if number := strings.TrimPrefix(digits, "+86"); number != "" {
+		return number
+	}
+	return v
 }
 
 // unknownFieldRemedy suggests a near field, or quotes for what was meant as text.
-func unknownFieldRemedy(name, whole string) string {
+func unknownFieldRemedy(name, whole string) wording {
 	best, bestDistance := "", 3
 	for _, f := range fieldTable {
 		if d := distance(name, f.Name); d < bestDistance && d < len(name) {
 			best, bestDistance = f.Name, d
 		}
 	}
-	asText := "to search for the text, write " + quote(whole)
+	asText := quote(whole)
 	if best != "" {
-		return "did you mean " + best + "? " + asText
+		return both("did you mean %s? to search for the text, write %s", "是否想写 %s？要搜索文字本身请写 %s", best, asText)
 	}
-	return asText
+	return both("to search for the text, write %s", "要搜索文字本身请写 %s", asText)
 }
 
 // distance is the Levenshtein distance of two short ASCII names.
@@ -173,16 +176,17 @@ func distance(a, b string) int {
 	return row[len(b)]
 }
 
-// value makes the expression for one value of a field, or for free text.
-func (p *parser) value(pos int, field, value string) (Expr, error) {
+// value makes the expression for one value of a field, or for free text;
+// literal says that it stood in quotation marks.
+func (p *parser) value(pos int, field, value string, literal bool) (Expr, error) {
 	if p.terms++; p.terms > MaxQueryTerms {
-		return nil, p.fail(pos, fmt.Sprintf("the query has more than %d terms", MaxQueryTerms), "split it into several")
+		return nil, p.fail(pos, both("the query has more than %d terms", "查询超过 %d 个条件", MaxQueryTerms), both("split it into several", "请拆成几条查询"))
 	}
 	f, _ := fieldByName(field) // the zero Field is free text
 	switch f.Kind {
 	case KindText:
 		if tokens, _ := Phrase(value); len(tokens) == 0 {
-			return nil, p.fail(pos, fmt.Sprintf("%q has no character, letter, digit or symbol to look for", value), "write what the text contains; there are no wildcards")
+			return nil, p.fail(pos, both("%q has no character, letter, digit or symbol to look for", "%q 中没有可搜索的汉字、字母、数字或符号", value), both("write what the text contains; there are no wildcards", "请写文中出现的内容；不支持通配符"))
 		}
 		return Text{Field: field, Value: value}, nil
 	case KindNumber:
@@ -194,12 +198,17 @@ func (p *parser) value(pos int, field, value string) (Expr, error) {
 		}
 		return TimeRange{Field: field, From: from, To: to}, nil
 	}
-	if value == "*" {
-		return nil, p.fail(pos, "there are no wildcards", fmt.Sprintf(`for records that have a value write NOT %s:""`, field))
-	}
 	v := FieldValue(field, value)
+	if !literal && Fold(value) == "*" {
+		return nil, p.fail(pos, both("there are no wildcards", "不支持通配符"), both(`for records that have a value write NOT %s:""; for the sign itself %[1]s:"*"`, `要找有该值的记录请写 NOT %s:""；要找星号本身请写 %[1]s:"*"`, field))
+	}
+	if v == "" && value != "" {
+		// Invisible characters; the empty value would mean something else.
+		return nil, p.fail(pos, both("%q holds nothing to compare %s with", "%q 中没有可与 %s 比较的内容", value, field),
+			both(`write a value, or %s:"" for records without one`, `请写一个值；要找没有该值的记录请写 %s:""`, field))
+	}
 	if f.Kind == KindEnum && !slices.Contains(f.Values, v) && v != "" {
-		return nil, p.fail(pos, fmt.Sprintf("%s has no value %q", field, value), "write one of "+strings.Join(f.Values, ", "))
+		return nil, p.fail(pos, both("%s has no value %q", "%s 没有取值 %q", field, value), both("write one of %s", "可写 %s", strings.Join(f.Values, ", ")))
 	}
 	return Equal{Field: field, Value: v}, nil
 }
@@ -215,7 +224,7 @@ func (p *parser) number(pos int, field, value string) (Expr, error) {
 func (p *parser) parseNumber(pos int, field, value string) (float64, error) {
 	n, err := strconv.ParseFloat(value, 64)
 	if err != nil || math.IsNaN(n) || math.IsInf(n, 0) {
-		return 0, p.fail(pos, fmt.Sprintf("%s needs a number, not %q", field, value), "write for example "+field+">=0.8")
+		return 0, p.fail(pos, both("%s needs a number, not %q", "%s 需要数字，而不是 %q", field, value), both("write for example %s>=0.8", "例如 %s>=0.8", field))
 	}
 	return n, nil
 }
@@ -232,7 +241,7 @@ func (p *parser) bracket(pos int, field string) (Expr, bool, error) {
 		}
 		p.pos += len(op)
 		if p.end() || isSpace(p.in[p.pos]) || p.has(")") {
-			return nil, true, p.fail(p.pos, field+op+" has no value", "write it right after the sign")
+			return nil, true, p.fail(p.pos, both("%s has no value", "%s 后面没有值", field+op), both("write it right after the sign", "请紧跟符号写出值"))
 		}
 		v, err := p.bound()
 		if err != nil {
@@ -258,7 +267,7 @@ func (p *parser) bracket(pos int, field string) (Expr, bool, error) {
 	}
 	p.space()
 	if !p.hasWord("TO") {
-		return nil, true, p.fail(p.pos, "a range needs TO between its two values", "write "+field+":[a TO b]; * is an open end")
+		return nil, true, p.fail(p.pos, both("a range needs TO between its two values", "范围的两个值之间需要 TO"), both("write %s:[a TO b]; * is an open end", "请写 %s:[a TO b]；* 表示不限", field))
 	}
 	p.pos += len("TO")
 	if b.high, err = p.bound(); err != nil {
@@ -266,7 +275,7 @@ func (p *parser) bracket(pos int, field string) (Expr, bool, error) {
 	}
 	p.space()
 	if !p.has("]") && !p.has("}") {
-		return nil, true, p.fail(pos, "this range is never closed", "write "+field+":[a TO b]")
+		return nil, true, p.fail(pos, both("this range is never closed", "这个范围没有闭合"), both("write %s:[a TO b]", "请写 %s:[a TO b]", field))
 	}
 	b.excludeHigh = p.has("}")
 	p.pos++
@@ -295,7 +304,7 @@ func (p *parser) bound() (string, error) {
 
 func (p *parser) rangeOf(pos int, f Field, b bounds) (Expr, error) {
 	if p.terms++; p.terms > MaxQueryTerms {
-		return nil, p.fail(pos, fmt.Sprintf("the query has more than %d terms", MaxQueryTerms), "split it into several")
+		return nil, p.fail(pos, both("the query has more than %d terms", "查询超过 %d 个条件", MaxQueryTerms), both("split it into several", "请拆成几条查询"))
 	}
 	if f.Kind == KindTime {
 		return p.timeRange(pos, f.Name, b)
@@ -313,7 +322,7 @@ func (p *parser) rangeOf(pos int, f Field, b bounds) (Expr, error) {
 		}
 	}
 	if r.Low > r.High || r.Low == r.High && (b.excludeLow || b.excludeHigh) {
-		return nil, p.fail(pos, "the range holds nothing: it ends before it begins", "swap the two values")
+		return nil, p.fail(pos, both("the range holds nothing: it ends before it begins", "范围为空：结束早于开始"), both("swap the two values", "请交换两个值"))
 	}
 	return r, nil
 }
@@ -341,7 +350,7 @@ func (p *parser) timeRange(pos int, field string, b bounds) (Expr, error) {
 		}
 	}
 	if !r.From.IsZero() && !r.To.IsZero() && !r.To.After(r.From) {
-		return nil, p.fail(pos, "the range holds nothing: it ends before it begins", "swap the two values")
+		return nil, p.fail(pos, both("the range holds nothing: it ends before it begins", "范围为空：结束早于开始"), both("swap the two values", "请交换两个值"))
 	}
 	return r, nil
 }
@@ -383,8 +392,9 @@ func (p *parser) instantOrDay(pos int, field, value string) (from, to time.Time,
 		t = exact(t)
 		return t, t.Add(time.Microsecond), nil
 	}
-	return from, to, p.fail(pos, fmt.Sprintf("%s needs a date, not %q", field, value),
-		"write 2026-11-01, 2026-11, today, yesterday, an age such as 7d or 12h, or 2026-11-01T08:00:00+08:00")
+	return from, to, p.fail(pos, both("%s needs a date, not %q", "%s 需要日期，而不是 %q", field, value),
+		both("write 2026-11-01, 2026-11, today, yesterday, an age such as 7d or 12h, or 2026-11-01T08:00:00+08:00",
+			"可写 2026-11-01、2026-11、today（今天）、yesterday（昨天）、7d 或 12h（多久以来），或 2026-11-01T08:00:00+08:00"))
 }
 
 // exact is t as stores keep times.

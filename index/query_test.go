@@ -119,7 +119,7 @@ func TestParseErrors(t *testing.T) {
 func TestFieldsNamedOnce(t *testing.T) {
 	seen := map[string]bool{}
 	for _, f := range Fields() {
-		if seen[f.Name] || f.Help == "" {
+		if seen[f.Name] || f.Help == "" || f.HelpEn == "" {
 			t.Errorf("field %s is named twice or has no help", f.Name)
 		}
 		seen[f.Name] = true
@@ -144,7 +144,7 @@ func roundTrip(t *testing.T, e Expr) {
 
 func FuzzParse(f *testing.F) {
 	for _, s := range [...]string{"停息 OR (挂账 -x)", `title:"a\"b" status:(new || reviewing)`, "score:{0.1 TO *]", "published:[2026-11-01 TO 7d}", "wechat:+8613800000000",
-		"((((", "NOT NOT -!a", "\x00\xff", "id:\"\\\\\"", "seen:<=2026-1-2", "score>=1e-5", "author:İǅ"} {
+		"((((", "NOT NOT -!a", "\x00\xff", "id:\"\\\\\"", `wechat:"＊"`, `wechat:("*" OR "+86")`, "seen:<=2026-1-2", "score>=1e-5", "author:İǅ"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"unicode/utf16"
 
 	"qingyuan/index"
 	"qingyuan/index/indextest"
@@ -21,7 +22,7 @@ import (
 
 func open(t testing.TB) *sqlite.Store {
 	t.Helper()
-	s, err := sqlite.Open(t.Context(), sqlite.Options{Path: filepath.Join(t.TempDir(), "index.db"), Normalize: indextest.Normalize})
+	s, err := sqlite.Open(t.Context(), sqlite.Options{Path: filepath.Join(t.TempDir(), "index.db"), Normalize: indextest.Normalize, Now: indextest.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,13 +225,51 @@ func TestExport(t *testing.T) {
 
 func TestSafeCell(t *testing.T) {
 	for in, want := range map[string]string{
-		"": "", "停息挂账": "停息挂账", "0.91": "0.91", "12": "12", "-5": "'-5", "=1": "'=1", "＋1": "'＋1", "@a": "'@a", "\t=1": "'\t=1", "\r\n=1": "'\n=1",
+		"": "", "停息挂账": "停息挂账", "0.91": "0.91", "12": "12", "-5": "'-5", "=1": "'=1", "＋1": "'＋1", "@a": "'@a", "\t=1": "'\t'=1", "\r\n=1": "'\n'=1",
+		"x;=1+1": "x;'=1+1", "x\t \"=1": "x\t \"'=1", "好;\u200b＋1": "好;\u200b'＋1", "甲\n-乙": "甲\n'-乙", "a; b=1": "a; b=1", "x;'=1": "x;'=1",
 		" =1": "' =1", "a=1": "a=1", "'=1": "''=1", "a\x00b\x1b": "ab", "a\r\nb\rc": "a\nb\nc", "013800": "'013800", "138000000001234": "'138000000001234",
 		"12345678e12345678": "'12345678e12345678", "0.5e3": "'0.5e3", "2026-11-01T08:00:00+08:00": "2026-11-01T08:00:00+08:00", "|calc": "'|calc", "\ufeff=1": "'\ufeff=1",
 	} {
 		if got := index.SafeCell(in); got != want {
 			t.Errorf("SafeCell(%q) = %q, want %q", in, got, want)
 		}
+	}
+}
+
+// Spreadsheets keep 32,767 UTF-16 units of a cell and say nothing of the rest.
+func TestSafeCellCutsWithAMark(t *testing.T) {
+	for in, cut := range map[string]bool{strings.Repeat("债", index.MaxCell): false, strings.Repeat("债", index.MaxCell+1): true,
+		strings.Repeat("🐧", index.MaxCell/2): false, strings.Repeat("🐧", index.MaxCell/2+1): true, strings.Repeat("\n=", index.MaxCell/2): true} {
+		got := index.SafeCell(in)
+		if n := len(utf16.Encode([]rune(got))); n > 32_767 {
+			t.Errorf("%.20q: %d units, more than a cell holds", in, n)
+		}
+		if strings.HasSuffix(got, "】") != cut {
+			t.Errorf("%.20q: %d bytes, ends %q; cut: want %v", in, len(got), got[len(got)-6:], cut)
+		}
+	}
+}
+
+// Programs that separate at semicolons or tabs must not find a bare one.
+func TestCSVQuotesEveryCell(t *testing.T) {
+	s := open(t)
+	recs := indextest.Posts(2, 1)
+	recs[0].Post.Title, recs[1].Post.Title = "x;=1+1", "x\t=1+1"
+	if err := s.Put(t.Context(), recs); err != nil {
+		t.Fatal(err)
+	}
+	var table bytes.Buffer
+	if _, err := index.WriteCSV(t.Context(), &table, s, index.Query{}); err != nil {
+		t.Fatal(err)
+	}
+	_, body, _ := strings.Cut(table.String(), "\r\n")
+	for line := range strings.SplitSeq(strings.TrimSuffix(body, "\r\n"), "\r\n") {
+		if !strings.HasPrefix(line, `"`) || !strings.HasSuffix(line, `"`) || strings.Contains(line, `,,`) {
+			t.Errorf("a cell is not quoted: %s", line)
+		}
+	}
+	if strings.Contains(body, ";=") || strings.Contains(body, "\t=") {
+		t.Errorf("a separator inside a cell leads to a formula:\n%s", body)
 	}
 }
 

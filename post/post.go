@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	"unicode/utf8"
 )
 
 // Kind says what sort of thing a Post is.
@@ -108,7 +109,9 @@ func (p Post) ContentHash() string {
 }
 
 // Validate returns all that is wrong with p, joined, or nil. A text over
-// MaxText is reported as ErrTooLarge.
+// MaxText is reported as ErrTooLarge. ID and Source must be valid UTF-8, since
+// records are found by them again; in other fields a page may have written
+// what it likes, and stores repair it.
 func (p Post) Validate() error {
 	var errs []error
 	if p.ID == "" {
@@ -116,6 +119,11 @@ func (p Post) Validate() error {
 	}
 	if p.Source == "" {
 		errs = append(errs, errors.New("post: source is empty"))
+	}
+	for _, f := range [...]struct{ name, value string }{{"id", p.ID}, {"source", p.Source}} {
+		if !utf8.ValidString(f.value) {
+			errs = append(errs, fmt.Errorf("post: %s %q is not valid UTF-8; make it with NewID or name it in UTF-8", f.name, f.value))
+		}
 	}
 	if !p.Kind.Valid() {
 		errs = append(errs, fmt.Errorf("post: kind %q is not post, comment, ad or article", p.Kind))

@@ -24,8 +24,8 @@ import (
 )
 
 // Run checks the promises of index.Store. open returns a new empty store with
-// Normalize as its normalisation and days counted in index.China(), and
-// closes it at the end of the test; a store may refresh on writes, so that a
+// Normalize as its normalisation, Now as its clock and days counted in
+// index.China(), and closes it at the end of the test; a store may refresh on writes, so that a
 // search after Put sees it.
 func Run(t *testing.T, open func(t *testing.T) index.Store) {
 	for _, c := range [...]struct {
@@ -37,16 +37,22 @@ func Run(t *testing.T, open func(t *testing.T) index.Store) {
 		{"PutIdempotent", testPutIdempotent},
 		{"Revisions", testRevisions},
 		{"Replay", testReplay},
+		{"NewToJudge", testNewToJudge},
+		{"RevisionsBounded", testRevisionsBounded},
+		{"WrongClock", testWrongClock},
+		{"InvalidUTF8", testInvalidUTF8},
 		{"OddTexts", testOddTexts},
 		{"Triage", testTriage},
 		{"TriageRefuses", testTriageRefuses},
 		{"PutLeavesTriage", testPutLeavesTriage},
 		{"Audit", testAudit},
+		{"AuditHead", testAuditHead},
 		{"SearchOrder", testSearchOrder},
 		{"SearchRefuses", testSearchRefuses},
 		{"SearchHostile", testSearchHostile},
 		{"SearchDifferential", testSearchDifferential},
 		{"SearchSubstrings", testSearchSubstrings},
+		{"SearchNormalized", testSearchNormalized},
 		{"Facets", testFacets},
 		{"EachWhileWriting", testEachWhileWriting},
 		{"ConcurrentPut", testConcurrentPut},
@@ -103,11 +109,11 @@ func testPutGet(t *testing.T, s index.Store) {
 	if _, err := s.Get(t.Context(), "missing"); !errors.Is(err, index.ErrNotFound) {
 		t.Errorf("Get of an unknown id: got %v, want ErrNotFound", err)
 	}
-	before := time.Now().Add(-time.Minute)
+	before := Now().Add(-time.Minute)
 	want := record("1", "停息挂账", "专业办理，加V:ABC123")
 	put(t, s, want)
 	got := get(t, s, want.Post.ID)
-	if got.IngestedAt.Before(before) || got.IngestedAt.After(time.Now().Add(time.Minute)) {
+	if got.IngestedAt.Before(before) || got.IngestedAt.After(Now().Add(time.Minute)) {
 		t.Errorf("IngestedAt = %v, want now", got.IngestedAt)
 	}
 	want = want.Canonical()

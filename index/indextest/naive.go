@@ -25,8 +25,8 @@ func Matches(e index.Expr, r index.Record) bool {
 	case index.Not:
 		return !Matches(e.X, r)
 	case index.Text:
-		title := contains(r.Post.Title, e.Value) || contains(Normalize(r.Post.Title), e.Value)
-		body := contains(r.Post.Text, e.Value) || contains(Normalize(r.Post.Text), e.Value)
+		title := containsText(r.Post.Title, e.Value)
+		body := containsText(r.Post.Text, e.Value)
 		return e.Field != "text" && title || e.Field != "title" && body
 	case index.NumberRange:
 		v := r.Verdict.Score
@@ -95,6 +95,14 @@ func atURL(u, value string) bool {
 	}
 	parsed, err := url.Parse(u)
 	return err == nil && (parsed.Hostname() == value || strings.HasSuffix(parsed.Hostname(), "."+value))
+}
+
+// containsText looks for the phrase, as written and normalised, in the text
+// as published and normalised.
+func containsText(text, phrase string) bool {
+	plain, needle := Normalize(text), Normalize(phrase)
+	return contains(text, phrase) || plain != text && contains(plain, phrase) ||
+		needle != phrase && (contains(text, needle) || plain != text && contains(plain, needle))
 }
 
 // contains reports whether the text contains the phrase, as analysts mean it:

@@ -51,7 +51,7 @@ func filled(b *testing.B) *sqlite.Store {
 
 func BenchmarkRead(b *testing.B) {
 	s := filled(b)
-	for _, query := range [...]string{"", "flagged:true status:new", "停息挂账先做后付", "停息挂账 警方通报", "贷", "wechat:abc0042", "score>=0.9 -stance:report", "ingested:2026-11-10 债务", "title:征信修复 severity:high"} {
+	for _, query := range [...]string{"", "flagged:true status:new", "停息挂账先做后付", "停息挂账 警方通报", "贷", "wechat:abc0042", "contact:abc0042 flagged:true", "score>=0.9 -stance:report", "ingested:2026-11-10 债务", "title:征信修复 severity:high"} {
 		for _, by := range [...]index.Sort{index.SortIngested, index.SortScore} {
 			b.Run(fmt.Sprintf("search/%s/%s", query, by), func(b *testing.B) {
 				for b.Loop() {

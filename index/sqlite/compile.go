@@ -3,6 +3,7 @@ package sqlite
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"qingyuan/index"
@@ -26,6 +27,7 @@ func (s *Store) compile(query string) (condition, error) {
 	if err != nil {
 		return condition{}, err
 	}
+	e = index.Normalized(e, s.opts.Normalize)
 	var c compiler
 	cond := condition{expr: e, from: "posts p", covered: inShapes(e), flagged: "1"}
 	rest := []index.Expr{e}
@@ -42,6 +44,7 @@ func (s *Store) compile(query string) (condition, error) {
 			c.add(" AND ")
 		}
 	}
+	c.rare = slices.ContainsFunc(rest, rare)
 	if len(rest) > 0 {
 		c.joined(rest, " AND ")
 	}
@@ -68,6 +71,22 @@ func (c condition) count() (string, []any) {
 type compiler struct {
 	sql  strings.Builder
 	args []any
+	rare bool // a label narrows the whole query to a few rows
+}
+
+// rare reports whether e can be true of a few rows only, which labels lists.
+// SQLite has no statistics of labels and would rather read half of the table
+// by the index on flagged: 4-9 ms instead of 0.4 at 60,000 records.
+func rare(e index.Expr) bool {
+	switch e := e.(type) {
+	case index.And:
+		return slices.ContainsFunc(e, rare)
+	case index.Or:
+		return !slices.ContainsFunc(e, func(k index.Expr) bool { return !rare(k) })
+	case index.Equal:
+		return e.Value != "" && (e.Field == "contact" || isEntity(e.Field) || e.Field == "author" || e.Field == "campaign")
+	}
+	return false
 }
 
 func (c *compiler) add(sql string, args ...any) {
@@ -168,6 +187,9 @@ var columnFields = map[string]string{"source": "p.source", "source_type": "p.sou
 
 func (c *compiler) equal(e index.Equal) {
 	if e.Field == "flagged" {
+		if c.rare {
+			c.add("+") // keeps the index on flagged out
+		}
 		switch e.Value {
 		case "true":
 			c.add("p.flagged = 1")

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"database/sql"
 	"errors"
 	"os"
 	"path/filepath"
@@ -54,6 +55,48 @@ func TestFullAndReadOnly(t *testing.T) {
 				t.Errorf("facets after the failure count %d of %d: %v", n, len(recs), err)
 			}
 		})
+	}
+}
+
+// TestContactSearchStartsFromContact asks SQLite how it would find the few
+// records of a contact: not by reading all that are flagged.
+func TestContactSearchStartsFromContact(t *testing.T) {
+	s, err := Open(t.Context(), Options{Path: filepath.Join(t.TempDir(), "index.db"), Normalize: indextest.Normalize, Now: indextest.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.Put(t.Context(), indextest.Posts(300, 1)); err != nil {
+		t.Fatal(err)
+	}
+	plan := func(query string) string {
+		cond, err := s.compile(query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var steps []string
+		err = s.inReadTx(t.Context(), func(tx *sql.Tx) error {
+			count, args := cond.count()
+			return each(t.Context(), tx, "EXPLAIN QUERY PLAN "+count, args, func(rows *sql.Rows) error {
+				var id, parent, unused int
+				var step string
+				err := rows.Scan(&id, &parent, &unused, &step)
+				steps = append(steps, step)
+				return err
+			})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Join(steps, "\n")
+	}
+	for _, query := range [...]string{"contact:abc0042 flagged:true", "flagged:true status:new wechat:abc0042", "flagged:true (wechat:abc0042 OR phone:13800000042)", "campaign:c1 flagged:false"} {
+		if p := plan(query); strings.Contains(p, "flagged=?") || !strings.Contains(p, "rowid=?") {
+			t.Errorf("%s is found by\n%s", query, p)
+		}
+	}
+	if p := plan("flagged:true status:new"); !strings.Contains(p, "flagged=?") {
+		t.Errorf("the queue is not found by its index:\n%s", p)
 	}
 }
 

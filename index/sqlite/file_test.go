@@ -318,7 +318,7 @@ func killRound(t *testing.T, path string, round int, acked map[string]bool, tria
 // killChild works until it is killed, telling what is durable.
 func killChild(t *testing.T, path string) {
 	ctx := context.Background()
-	s, err := sqlite.Open(ctx, sqlite.Options{Path: path, Normalize: indextest.Normalize})
+	s, err := sqlite.Open(ctx, sqlite.Options{Path: path, Normalize: indextest.Normalize, Now: indextest.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

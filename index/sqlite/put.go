@@ -7,9 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
-	"strings"
+	"time"
 
 	"qingyuan/classify"
 	"qingyuan/index"
@@ -30,6 +29,7 @@ type statements struct {
 	ftsDelete, ftsInsert                    *sql.Stmt
 	labelsGet, labelInsert, labelDelete     *sql.Stmt
 	revisionKnown, revisionInsert, shapePut *sql.Stmt
+	revisionThin, revisionGap               *sql.Stmt
 }
 
 func (st *statements) prepare(ctx context.Context, db *sql.DB) error {
@@ -54,6 +54,11 @@ func (st *statements) prepare(ctx context.Context, db *sql.DB) error {
 		{&st.labelDelete, `DELETE FROM labels WHERE field=? AND value=? AND rid=?`},
 		{&st.revisionKnown, `SELECT count(*) FROM revisions WHERE rid=? AND hash=?`},
 		{&st.revisionInsert, `INSERT OR IGNORE INTO revisions (rid, fetched, hash, title, text, flagged, score) VALUES (?,?,?,?,?,?,?)`},
+		{&st.revisionThin, `DELETE FROM revisions WHERE rid=?1
+			AND (fetched, hash) IN (SELECT fetched, hash FROM revisions WHERE rid=?1 ORDER BY fetched DESC, hash DESC LIMIT -1 OFFSET ?2)
+			AND (fetched, hash) <> (SELECT fetched, hash FROM revisions WHERE rid=?1 ORDER BY fetched, hash LIMIT 1)`},
+		{&st.revisionGap, `SELECT count(*), coalesce(min(fetched), 0), coalesce((SELECT fetched FROM revisions WHERE rid=?1
+			ORDER BY fetched, hash LIMIT 1 OFFSET 1), 0) FROM revisions WHERE rid=?1`},
 		{&st.shapePut, `INSERT INTO shapes (key) VALUES (?) ON CONFLICT (key) DO UPDATE SET key=key RETURNING id`},
 	} {
 		var err error
@@ -68,6 +73,7 @@ func (st *statements) prepare(ctx context.Context, db *sql.DB) error {
 type putter struct {
 	s      *Store
 	tx     *sql.Tx
+	now    time.Time
 	ctx    context.Context //nolint:containedctx // lives as long as one Put
 	shapes map[string]int64
 }
@@ -84,7 +90,7 @@ func (s *Store) Put(ctx context.Context, recs []index.Record) error {
 	}
 	shapes := map[string]int64{}
 	err := s.inTx(ctx, func(tx *sql.Tx) error {
-		p := putter{s: s, tx: tx, ctx: ctx, shapes: shapes}
+		p := putter{s: s, tx: tx, now: s.now(), ctx: ctx, shapes: shapes}
 		for _, r := range recs {
 			if err := p.put(r.Canonical()); err != nil {
 				return fmt.Errorf("record %s: %w", r.Post.ID, err)
@@ -139,13 +145,16 @@ func (p *putter) put(r index.Record) error {
 }
 
 func (p *putter) insert(r index.Record, hash []byte) error {
-	now := p.s.now()
+	// As it was read, so that put knows later what to think of it.
+	read := micros(r.Post.FetchedAt)
+	r = r.Believable(p.now)
 	if r.IngestedAt.IsZero() {
-		r.IngestedAt = now
+		r.IngestedAt = p.now
 	}
 	fetched := r.Post.FetchedAt
 	if fetched.IsZero() {
 		fetched = r.IngestedAt
+		read = micros(fetched)
 	}
 	if r.FirstSeen.IsZero() {
 		r.FirstSeen = fetched
@@ -153,7 +162,7 @@ func (p *putter) insert(r index.Record, hash []byte) error {
 	if r.LastSeen.IsZero() {
 		r.LastSeen = fetched
 	}
-	next := state{contentHash: hash, tokenHash: p.tokenHash(r.Post), fetched: micros(fetched), contentAt: micros(fetched),
+	next := state{contentHash: hash, tokenHash: p.tokenHash(r.Post), fetched: read, contentAt: micros(fetched),
 		seen: micros(r.LastSeen), ingested: micros(r.IngestedAt)}
 	args, err := p.columns(r, next)
 	if err != nil {
@@ -183,14 +192,17 @@ func (p *putter) insert(r index.Record, hash []byte) error {
 }
 
 func (p *putter) update(r index.Record, hash []byte, old state) error {
-	next := old
-	fetched := micros(r.Post.FetchedAt)
+	read := micros(r.Post.FetchedAt)
 	if r.Post.FetchedAt.IsZero() {
-		fetched = old.fetched
+		read = old.fetched
 	}
+	r = r.Believable(p.now)
+	now := micros(p.now)
+	old.contentAt, old.seen, old.ingested = p.believable(old.contentAt), p.believable(old.seen), p.believable(old.ingested)
+	next, fetched := old, p.believable(read)
 	next.seen = max(old.seen, fetched, micros(r.LastSeen))
 	same := slices.Equal(hash, old.contentHash)
-	if fetched < old.fetched {
+	if p.order(read) < p.order(old.fetched) {
 		if !same {
 			return p.addEarlier(r, hash, fetched, next)
 		}
@@ -200,19 +212,28 @@ func (p *putter) update(r index.Record, hash []byte, old state) error {
 			return err
 		}
 		r.Post = kept.Post
+	} else {
+		next.fetched = read
 	}
-	next.fetched = max(old.fetched, fetched)
 	if same {
 		next.contentAt = min(old.contentAt, fetched)
 	} else {
-		if err := p.keepRevision(old); err != nil {
+		before, err := p.keepRevision(old)
+		if err != nil {
 			return err
 		}
 		next.contentHash, next.contentAt = hash, fetched
 		next.revisions++
-		next.ingested = micros(p.s.now())
+		if index.NewToJudge(before, r) {
+			next.ingested = now
+		}
 	}
 	next.tokenHash = p.tokenHash(r.Post)
+	return p.replace(r, old, next)
+}
+
+// replace writes what changed of a known record.
+func (p *putter) replace(r index.Record, old, next state) error {
 	args, err := p.columns(r, next)
 	if err != nil {
 		return err
@@ -235,33 +256,22 @@ func (p *putter) update(r index.Record, hash []byte, old state) error {
 	return p.putTokens(old.rid, r.Post)
 }
 
-// addEarlier keeps content that was fetched before the current one as a
-// revision, unless it is known already.
-func (p *putter) addEarlier(r index.Record, hash []byte, fetched int64, next state) error {
-	var known int
-	if err := p.stmt(p.s.stmts.revisionKnown).QueryRowContext(p.ctx, next.rid, hash).Scan(&known); err != nil {
-		return err
+// believable is index.Record.Believable for one time as the file keeps it.
+func (p *putter) believable(t int64) int64 {
+	if now := micros(p.now); t-now > index.MaxAhead.Microseconds() {
+		return now
 	}
-	if known == 0 {
-		if _, err := p.stmt(p.s.stmts.revisionInsert).ExecContext(p.ctx, next.rid, fetched, hash,
-			[]byte(r.Post.Title), []byte(r.Post.Text), r.Verdict.Flagged, r.Verdict.Score); err != nil {
-			return err
-		}
-		next.revisions++
-	}
-	_, err := p.stmt(p.s.stmts.touch).ExecContext(p.ctx, next.seen, next.revisions, next.rid)
-	return err
+	return t
 }
 
-// keepRevision copies the current content to the revisions.
-func (p *putter) keepRevision(old state) error {
-	d, err := p.doc(old.rid)
-	if err != nil {
-		return err
+// order is where a fetch time stands among others: those off a wrong clock
+// before all that can be believed.
+func (p *putter) order(fetched int64) int64 {
+	const far = 1 << 60 // microseconds; 36,000 years
+	if p.believable(fetched) == fetched {
+		return fetched
 	}
-	_, err = p.stmt(p.s.stmts.revisionInsert).ExecContext(p.ctx, old.rid, old.contentAt, old.contentHash,
-		[]byte(d.Post.Title), []byte(d.Post.Text), d.Verdict.Flagged, d.Verdict.Score)
-	return err
+	return min(fetched, far) - 2*far
 }
 
 // columns are the arguments that insert and update share, in their order.
@@ -321,91 +331,4 @@ func (p *putter) tokenHash(pt post.Post) []byte {
 func contentHash(pt post.Post) []byte {
 	sum := sha256.Sum256([]byte(pt.Title + "\x00" + pt.Text))
 	return sum[:16]
-}
-
-// label is one value of a field with rare or many values.
-type label struct{ field, value string }
-
-// replaceLabels makes the labels of a record those of r; tags are triage's.
-func (p *putter) replaceLabels(rid int64, r index.Record) error {
-	want := labelsOf(r)
-	rows, err := p.stmt(p.s.stmts.labelsGet).QueryContext(p.ctx, rid)
-	if err != nil {
-		return err
-	}
-	var gone []label
-	for rows.Next() {
-		var l label
-		if err := rows.Scan(&l.field, &l.value); err != nil {
-			rows.Close()
-			return err
-		}
-		if _, ok := want[l]; ok {
-			delete(want, l)
-		} else {
-			gone = append(gone, l)
-		}
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-		return err
-	}
-	for _, l := range gone {
-		if _, err := p.stmt(p.s.stmts.labelDelete).ExecContext(p.ctx, l.field, l.value, rid); err != nil {
-			return err
-		}
-	}
-	for l := range want {
-		if _, err := p.stmt(p.s.stmts.labelInsert).ExecContext(p.ctx, l.field, l.value, rid); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// maxLabel bounds one label in bytes; longer values, such as data in a URL,
-// are found by their beginning only.
-const maxLabel = 2048
-
-func labelsOf(r index.Record) map[label]struct{} {
-	labels := map[label]struct{}{}
-	add := func(field, value string) {
-		v := index.FieldValue(field, value)
-		if len(v) > maxLabel {
-			v = v[:maxLabel]
-		}
-		if v != "" {
-			labels[label{field, v}] = struct{}{}
-		}
-	}
-	add("author", r.Post.Author.Name)
-	add("author", r.Post.Author.ID)
-	add("region", r.Post.Region)
-	add("campaign", r.Campaign.ID)
-	for _, u := range [...]string{r.Post.URL, r.Post.ThreadURL} {
-		add("url", u)
-		if parsed, err := url.Parse(u); err == nil {
-			add("host", reverseHost(parsed.Hostname()))
-		}
-	}
-	for _, c := range r.Verdict.Categories {
-		add("category", c.ID)
-	}
-	for _, e := range r.Verdict.Evasion {
-		add("evasion", string(e))
-	}
-	for _, e := range r.Verdict.Entities {
-		add("entity."+e.Type, index.FieldValue("contact", e.Value))
-	}
-	return labels
-}
-
-// reverseHost turns bbs.example.com into com.example.bbs. so that a domain
-// and all below it share a beginning.
-func reverseHost(host string) string {
-	if host == "" {
-		return ""
-	}
-	parts := strings.Split(strings.TrimSuffix(strings.ToLower(host), "."), ".")
-	slices.Reverse(parts)
-	return strings.Join(parts, ".") + "."
 }

@@ -36,8 +36,8 @@ type Options struct {
 	// the owner only.
 	Path string
 	// Normalize undoes the disguises of a text, so that a search finds 停.息.挂.账
-	// by 停息挂账. Nil searches the published text only. Changing it takes effect
-	// for a record with its next Put.
+	// by 停息挂账, and the other way round. Nil searches the published text only.
+	// Changing it takes effect for a record with its next Put.
 	Normalize func(string) string
 	// Location is where days begin, in queries and in the day facet; nil is
 	// index.China().

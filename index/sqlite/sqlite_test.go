@@ -12,7 +12,7 @@ import (
 
 func open(t testing.TB, path string) *sqlite.Store {
 	t.Helper()
-	s, err := sqlite.Open(context.Background(), sqlite.Options{Path: path, Normalize: indextest.Normalize})
+	s, err := sqlite.Open(context.Background(), sqlite.Options{Path: path, Normalize: indextest.Normalize, Now: indextest.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
