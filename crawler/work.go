@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"qingyuan/crawler/frontier"
+	"qingyuan/crawler/transport"
 	"qingyuan/post"
 )
 
@@ -279,7 +280,7 @@ func (c *Crawler) fail(ctx context.Context, s *Source, l frontier.Lease, pg Page
 			}
 			c.rest(ctx, l.Host, until, reason)
 		}
-		if c.once && n >= c.opts.GiveUp {
+		if c.once && (n >= c.opts.GiveUp || n > 1 && robotsAway(err)) {
 			c.giveUpHost(ctx, s, l, n, reason)
 			c.dead(ctx, EventDead, l, pg.Status, fmt.Sprintf("%s (%s failed %d times in a row)", reason, l.Host, n))
 			return
@@ -300,6 +301,14 @@ func (c *Crawler) fail(ctx context.Context, s *Source, l frontier.Lease, pg Page
 		return
 	}
 	c.prog.failure(EventRetry, l, pg.Status, reason, until)
+}
+
+// robotsAway tells that robots.txt could not be had, so that nothing of the
+// host may be fetched. It is asked for every few minutes; a single pass does
+// not wait for a third time.
+func robotsAway(err error) bool {
+	var re *transport.RobotsError
+	return errors.As(err, &re) && re.Decision.Temporary
 }
 
 // patience says how the pauses of a page grow once its tries are used up:

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io/fs"
 	"os"
 
 	"qingyuan/classify"
@@ -23,6 +22,9 @@ func runCheck(_ context.Context, std stdio, args []string) error {
 		}
 		return misuse{err}
 	}
+	if f.NArg() > 0 {
+		return misusef("check takes no arguments, there is %q; name folders with -sites and -dict, a page's config with site test", f.Arg(0))
+	}
 	var ms strictyaml.Mistakes
 	c, err := loadConfig(f.configFile)
 	ms.Add(f.configFile, err)
@@ -36,18 +38,18 @@ func runCheck(_ context.Context, std stdio, args []string) error {
 		c.Sites = *sites
 	}
 	loaded, err := crawler.LoadSources(os.DirFS(c.Sites))
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	ms.Add(c.Sites, prefixed(c.Sites, err))
+	if _, err := os.Stat(c.Sites); err != nil {
 		ms = append(ms, strictyaml.Mistake{File: c.Sites, Problem: "there is no such folder", Remedy: "set sites: in the config, or -sites"})
-	default:
-		ms.Add(c.Sites, prefixed(c.Sites, err))
+	} else if len(loaded) == 0 && len(ms) == 0 {
+		ms = append(ms, strictyaml.Mistake{File: c.Sites, Problem: "there is no site config (*.yaml) in this folder", Remedy: "add one, or set sites: to another folder"})
 	}
 	examples := checkDictionaries(c, &ms)
 	for _, m := range ms {
 		fmt.Fprintln(std.out, m.Error())
 	}
 	if len(ms) > 0 {
-		return fmt.Errorf("%d mistakes", len(ms))
+		return fmt.Errorf("mistakes: %d", len(ms))
 	}
 	_, err = fmt.Fprintf(std.out, "all is well: %d sites, %s\n", len(loaded), examples)
 	return err

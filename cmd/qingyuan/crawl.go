@@ -28,6 +28,11 @@ func runCrawl(ctx context.Context, std stdio, args []string) error {
 	if len(removed) > 0 {
 		logger.Warn("environment variables that would override the crawl were ignored", "names", removed)
 	}
+	lock, err := lockCrawl(c)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
 	hits := newCounter()
 	p, err := openPipeline(ctx, c, pipelineOptions{sources: sources, logger: logger, onHit: hits.add})
 	if err != nil {

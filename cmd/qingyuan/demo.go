@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"qingyuan/crawler"
+	"qingyuan/index"
 	"qingyuan/town"
 )
 
@@ -34,17 +35,31 @@ func runDemo(ctx context.Context, std stdio, args []string) error {
 	if *workers > 0 {
 		c.Crawl.Workers = *workers
 	}
+	// The town's faults come again with every start of it; a demo that is killed
+	// over and over must not count them against a page.
+	c.Crawl.Tries = max(c.Crawl.Tries, demoTries)
 	if c.Log.Level == "info" {
 		c.Log.Level = "error" // the progress display says the rest
 	}
 	logger := newLogger(std, c)
 	crawler.ClearCollyEnv()
 	d := demo{std: std, config: c, logger: logger, hits: newCounter(), watch: newCrawlWatch(), quiet: *asJSON}
+	var ln net.Listener
+	if !*once {
+		// Before the crawl: a bad address must not come to light after it.
+		if ln, err = listen(c.Addr, f.addr != ""); err != nil {
+			return err
+		}
+		defer ln.Close()
+	}
 	summary, err := d.crawl(ctx)
 	if d.town != nil {
 		defer d.town.Close()
 	}
 	if err != nil {
+		return err
+	}
+	if err := d.countIndex(ctx, &summary); err != nil {
 		return err
 	}
 	if *asJSON {
@@ -55,8 +70,55 @@ func runDemo(ctx context.Context, std stdio, args []string) error {
 	if err != nil || *once {
 		return err
 	}
-	return d.serve(ctx)
+	return d.serve(ctx, ln)
 }
+
+// listen takes the address of the pages; when nobody asked for this very one
+// and it is taken, any free port.
+func listen(addr string, asked bool) (net.Listener, error) {
+	ln, err := net.Listen("tcp", addr)
+	if errors.Is(err, syscall.EADDRINUSE) && !asked {
+		ln, err = net.Listen("tcp", "127.0.0.1:0")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listening: %w", err)
+	}
+	return ln, nil
+}
+
+// countIndex replaces the counts of posts and hits of this pass by those of the
+// index: a pass that goes on after an interruption saw only the rest.
+func (d *demo) countIndex(ctx context.Context, s *crawler.Summary) error {
+	store, err := openStore(ctx, d.config)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	d.hits = newCounter()
+	s.Posts = 0
+	for _, site := range d.town.Sites() {
+		per := s.PerSource[site.Name]
+		page, err := store.Search(ctx, index.Query{Text: fmt.Sprintf("source:%q", site.Name), Limit: 1})
+		if err != nil {
+			return fmt.Errorf("counting the posts of %s: %w", site.Name, err)
+		}
+		per.Posts = page.Total
+		s.Posts += page.Total
+		s.PerSource[site.Name] = per
+		err = index.Each(ctx, store, index.Query{Text: fmt.Sprintf("source:%q flagged:true", site.Name)}, func(r index.Record) error {
+			d.hits.add(r)
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("counting the hits of %s: %w", site.Name, err)
+		}
+	}
+	return nil
+}
+
+// demoTries is how often a page of the town may fail. The one that always does
+// ends with its host failing several times in a row.
+const demoTries = 30
 
 // demo is one run of the demo.
 type demo struct {
@@ -71,10 +133,12 @@ type demo struct {
 
 // crawl starts the town and makes one pass over it.
 func (d *demo) crawl(ctx context.Context) (crawler.Summary, error) {
-	if err := os.MkdirAll(d.config.Data, 0o700); err != nil {
-		return crawler.Summary{}, fmt.Errorf("making the data folder: %w", err)
+	lock, err := lockCrawl(d.config)
+	if err != nil {
+		return crawler.Summary{}, err
 	}
-	t, err := startTown(ctx, d.config.Data, d.logger)
+	defer lock.Close()
+	t, port, err := startTown(ctx, d.config.Data, d.logger)
 	if err != nil {
 		return crawler.Summary{}, err
 	}
@@ -85,7 +149,7 @@ func (d *demo) crawl(ctx context.Context) (crawler.Summary, error) {
 	}
 	progress := newProgress(d.std.err, sources, d.hits, d.quiet, d.config.Language)
 	p, err := openPipeline(ctx, d.config, pipelineOptions{sources: sources, logger: d.logger, onEvent: func(e crawler.Event) { progress.event(e); d.watch.event(e) }, onHit: d.hits.add,
-		backoff: crawler.Backoff{Base: 300 * time.Millisecond, Max: 2 * time.Second}})
+		frontier: fmt.Sprintf("demo-frontier-%d.db", port), backoff: crawler.Backoff{Base: 100 * time.Millisecond, Max: time.Second}})
 	if err != nil {
 		return crawler.Summary{}, err
 	}
@@ -111,25 +175,21 @@ func townSources(t *town.Town) ([]*crawler.Source, error) {
 // by URL, so a pass that was interrupted goes on only at the same address.
 const portFile = "demo-port"
 
-// startTown serves the town at the ports of the last run in this data folder.
-// When they are taken by now it moves to others and forgets the old frontier;
-// records keep their ids, which do not depend on the port.
-func startTown(ctx context.Context, data string, logger *slog.Logger) (*town.Town, error) {
+// startTown serves the town at the ports of the last run in this data folder,
+// or at others when they are taken by now. Records keep their ids, which do not
+// depend on the port.
+//
+// The frontier is kept a file a port, so that a town that moved begins anew.
+func startTown(ctx context.Context, data string, logger *slog.Logger) (t *town.Town, port int, err error) {
 	file := filepath.Join(data, portFile)
 	old, err := os.ReadFile(file)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("reading the demo's port: %w", err)
+		return nil, 0, fmt.Errorf("reading the demo's port: %w", err)
 	}
-	if port, err := strconv.Atoi(string(old)); err == nil && port > 0 {
+	if port, err := strconv.Atoi(string(old)); err == nil && port >= 1024 && port <= 65000 {
 		t, err := town.Start(ctx, town.Options{BasePort: port, Log: logger})
-		if err == nil {
-			return t, nil
-		}
-		if !errors.Is(err, syscall.EADDRINUSE) {
-			return nil, err
-		}
-		if err := forgetFrontier(data); err != nil {
-			return nil, err
+		if err == nil || !errors.Is(err, syscall.EADDRINUSE) {
+			return t, port, err
 		}
 	}
 	for base := firstTownPort; base < lastTownPort; base += 20 {
@@ -138,39 +198,23 @@ func startTown(ctx context.Context, data string, logger *slog.Logger) (*town.Tow
 			continue
 		}
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
-		return t, os.WriteFile(file, []byte(strconv.Itoa(base)), 0o600)
+		return t, base, os.WriteFile(file, []byte(strconv.Itoa(base)), 0o600)
 	}
-	return nil, fmt.Errorf("no free ports for the demo town between %d and %d", firstTownPort, lastTownPort)
+	return nil, 0, fmt.Errorf("no free ports for the demo town between %d and %d", firstTownPort, lastTownPort)
 }
 
 // The town takes nine ports in a row, below the ephemeral range.
 const firstTownPort, lastTownPort = 18600, 19600
 
-func forgetFrontier(data string) error {
-	for _, suffix := range []string{"", "-wal", "-shm"} {
-		if err := os.Remove(filepath.Join(data, "frontier.db"+suffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("forgetting the old frontier: %w", err)
-		}
-	}
-	return nil
-}
-
 // serve shows the pages until ctx ends.
-func (d *demo) serve(ctx context.Context) error {
+func (d *demo) serve(ctx context.Context, ln net.Listener) error {
 	store, err := openStore(ctx, d.config)
 	if err != nil {
 		return err
 	}
 	defer store.Close()
-	ln, err := net.Listen("tcp", d.config.Addr)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		ln, err = net.Listen("tcp", "127.0.0.1:0")
-	}
-	if err != nil {
-		return fmt.Errorf("listening: %w", err)
-	}
 	handler, err := newPages(d.config, store, d.logger, d.watch)
 	if err != nil {
 		return err

@@ -32,11 +32,12 @@ type progress struct {
 
 // siteProgress is what is known of one site's pass.
 type siteProgress struct {
-	name, title   string
-	pages, known  int64
-	posts, errors int
-	state         string
-	bar           *mpb.Bar
+	name, title  string
+	pages, known int64 // known: pages, failures and what is still to fetch
+	failed       int64
+	posts        int
+	state        string
+	bar          *mpb.Bar
 }
 
 func newProgress(out io.Writer, sources []*crawler.Source, hits *counter, quiet bool, lang string) *progress {
@@ -72,17 +73,33 @@ func (p *progress) newBar(s *siteProgress) *mpb.Bar {
 		})))
 }
 
-// event takes one step of the crawl.
+// event takes one step of the crawl. The bars are moved after the lock is let
+// go: they draw by asking for it.
 func (p *progress) event(e crawler.Event) {
 	if p.quiet {
 		return
 	}
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	s := p.sites[e.Source]
 	if s == nil {
+		p.mu.Unlock()
 		return
 	}
+	p.take(s, e)
+	bar, pages, known := s.bar, s.pages, s.known
+	if bar == nil && time.Since(p.last) > time.Second {
+		p.last = time.Now()
+		p.line()
+	}
+	p.mu.Unlock()
+	if bar != nil {
+		bar.SetTotal(known+1, false)
+		bar.SetCurrent(pages)
+	}
+}
+
+// take counts one step.
+func (p *progress) take(s *siteProgress, e crawler.Event) {
 	switch e.Kind {
 	case crawler.EventPage, crawler.EventUnchanged:
 		s.pages++
@@ -90,19 +107,11 @@ func (p *progress) event(e crawler.Event) {
 		s.known += int64(e.Links)
 		s.state = p.word("抓取中", "crawling")
 	case crawler.EventDead, crawler.EventGone:
-		s.pages++
-		s.errors++
+		s.failed++
 	case crawler.EventRetry, crawler.EventBackOff:
 		s.state = p.word("稍后重试", "retrying")
 	}
-	s.known = max(s.known, s.pages)
-	if s.bar != nil {
-		s.bar.SetTotal(s.known+1, false)
-		s.bar.SetCurrent(s.pages)
-	} else if time.Since(p.last) > time.Second {
-		p.last = time.Now()
-		p.line()
-	}
+	s.known = max(s.known, s.pages+s.failed)
 }
 
 // line prints the totals so far.
@@ -126,20 +135,17 @@ func (p *progress) close() {
 	}
 	p.mu.Lock()
 	for _, name := range p.order {
-		s := p.sites[name]
-		s.state = p.word("完成", "done")
-		if s.bar != nil {
-			s.bar.SetTotal(max(s.pages, 1), false)
-			s.bar.SetCurrent(max(s.pages, 1))
-		}
+		p.sites[name].state = p.word("完成", "done")
 	}
-	p.mu.Unlock()
 	if p.bars == nil {
 		p.line()
+		p.mu.Unlock()
 		return
 	}
+	p.mu.Unlock()
 	for _, name := range p.order {
-		p.sites[name].bar.SetTotal(-1, true)
+		bar := p.sites[name].bar
+		bar.SetTotal(-1, true)
 	}
 	p.bars.Wait()
 }

@@ -20,6 +20,12 @@ func runSearch(ctx context.Context, std stdio, args []string) error {
 	if err != nil {
 		return err
 	}
+	if *limit < 1 || *limit > index.MaxLimit {
+		return misusef("-n must be 1 to %d; export writes everything", index.MaxLimit)
+	}
+	if !index.Sort(*sort).Valid() {
+		return misusef("order %q is unknown; use score, ingested_at, published_at or first_seen", *sort)
+	}
 	store, err := openExisting(ctx, c)
 	if err != nil {
 		return err

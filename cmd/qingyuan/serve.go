@@ -35,6 +35,11 @@ func runServe(ctx context.Context, std stdio, args []string) error {
 	group, ctx := errgroup.WithContext(ctx)
 	var watch *crawlWatch
 	if !*noCrawl {
+		lock, err := lockCrawl(c)
+		if err != nil {
+			return err
+		}
+		defer lock.Close()
 		watch = newCrawlWatch()
 		run, closeCrawl, err := serveCrawl(ctx, c, logger, watch)
 		if err != nil {
@@ -94,19 +99,33 @@ func newPages(c config, store index.Store, logger *slog.Logger, watch *crawlWatc
 	return triage.New(opts)
 }
 
-// digestHandler shows the digest of ?day=2026-11-22, today by default.
+// digestHandler shows the digest of ?day=2026-11-22, today by default. It is
+// mounted at /digest/.
 func digestHandler(c config, store index.Store, categories []classify.Category, logger *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/" && r.URL.Path != "" {
+			http.NotFound(w, r)
+			return
+		}
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			http.Error(w, "only GET", http.StatusMethodNotAllowed)
+			return
+		}
 		day, err := parseDay(r.URL.Query().Get("day"))
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
 		lang := c.Language
-		if cookie, err := r.Cookie("lang"); err == nil && (cookie.Value == "zh" || cookie.Value == "en") {
+		if cookie, err := r.Cookie("qingyuan_lang"); err == nil && (cookie.Value == "zh" || cookie.Value == "en") {
 			lang = cookie.Value
 		}
-		d, err := digest.Build(r.Context(), store, digest.Options{Day: day, Language: lang, Categories: categories, BaseURL: "http://" + r.Host})
+		scheme := "http://"
+		if r.TLS != nil {
+			scheme = "https://"
+		}
+		d, err := digest.Build(r.Context(), store, digest.Options{Day: day, Language: lang, Categories: categories, BaseURL: scheme + r.Host})
 		if err != nil {
 			logger.Error("building the digest failed", "error", err)
 			http.Error(w, "internal error", http.StatusInternalServerError)
@@ -120,6 +139,9 @@ func digestHandler(c config, store index.Store, categories []classify.Category, 
 	})
 }
 
+// The years a digest may be asked for.
+const firstDigestYear, lastDigestYear = 2000, 2200
+
 // parseDay reads 2026-11-22 in the product's time zone; "" is today.
 func parseDay(s string) (time.Time, error) {
 	if s == "" {
@@ -128,6 +150,9 @@ func parseDay(s string) (time.Time, error) {
 	day, err := time.ParseInLocation(time.DateOnly, s, shanghai())
 	if err != nil {
 		return time.Time{}, fmt.Errorf("%q is no day; write it as 2026-11-22", s)
+	}
+	if day.Year() < firstDigestYear || day.Year() > lastDigestYear {
+		return time.Time{}, fmt.Errorf("%s is outside the years %d to %d", s, firstDigestYear, lastDigestYear)
 	}
 	return day, nil
 }
@@ -140,7 +165,11 @@ func servePages(ctx context.Context, ln net.Listener, h http.Handler) error {
 		<-ctx.Done()
 		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
-		stopped <- srv.Shutdown(drain)
+		err := srv.Shutdown(drain)
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = srv.Close() // somebody is too slow to wait for
+		}
+		stopped <- err
 	}()
 	if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serving the pages: %w", err)

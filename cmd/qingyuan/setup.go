@@ -172,9 +172,24 @@ type pipelineOptions struct {
 	onEvent func(crawler.Event)
 	onHit   func(index.Record) // each flagged record, after it is durable
 	backoff crawler.Backoff
+	// frontier is the file of the frontier in the data folder; frontier.db by
+	// default.
+	frontier string
 }
 
-// openPipeline takes the data folder's crawl lock and wires a crawl.
+// lockCrawl makes this process the only one that crawls into the data folder.
+func lockCrawl(c config) (*frontiersqlite.Lock, error) {
+	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+		return nil, fmt.Errorf("making the data folder: %w", err)
+	}
+	lock, err := frontiersqlite.LockFile(filepath.Join(c.Data, "crawl.lock"))
+	if err != nil {
+		return nil, fmt.Errorf("crawling into %s: %w; end it, or use another folder with -data", c.Data, err)
+	}
+	return lock, nil
+}
+
+// openPipeline wires a crawl. The caller holds the lock of lockCrawl.
 func openPipeline(ctx context.Context, c config, opts pipelineOptions) (*pipeline, error) {
 	classifier, err := openClassifier(c)
 	if err != nil {
@@ -184,7 +199,10 @@ func openPipeline(ctx context.Context, c config, opts pipelineOptions) (*pipelin
 	if err != nil {
 		return nil, err
 	}
-	f, err := frontiersqlite.Open(ctx, filepath.Join(c.Data, "frontier.db"), frontiersqlite.Options{Logger: opts.logger, Exclusive: true})
+	if opts.frontier == "" {
+		opts.frontier = "frontier.db"
+	}
+	f, err := frontiersqlite.Open(ctx, filepath.Join(c.Data, opts.frontier), frontiersqlite.Options{Logger: opts.logger, Exclusive: true})
 	if err != nil {
 		store.Close()
 		return nil, fmt.Errorf("opening the frontier in %s: %w", c.Data, err)

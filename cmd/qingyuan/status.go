@@ -47,7 +47,7 @@ func (w *crawlWatch) event(e crawler.Event) {
 	case crawler.EventPage, crawler.EventUnchanged:
 		s.Fetched++
 		s.LastFetch, s.Problem, w.problem = e.At, "", ""
-	case crawler.EventDead:
+	case crawler.EventDead, crawler.EventGone:
 		s.Failed++
 	case crawler.EventBackOff, crawler.EventBudget:
 		s.Problem = e.Reason
