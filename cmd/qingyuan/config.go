@@ -17,6 +17,7 @@ import (
 type config struct {
 	Data         string      `yaml:"data"`         // folder of everything that is kept
 	Addr         string      `yaml:"addr"`         // where the triage pages listen, host:port
+	Hosts        []string    `yaml:"hosts"`        // names the pages may be asked under besides localhost and loopback
 	Language     string      `yaml:"language"`     // zh or en
 	Sites        string      `yaml:"sites"`        // folder of site configs
 	Dictionaries string      `yaml:"dictionaries"` // folder; empty: the built-in ones

@@ -91,7 +91,7 @@ func newPages(c config, store index.Store, logger *slog.Logger, watch *crawlWatc
 	if err != nil {
 		return nil, err
 	}
-	opts := triage.Options{Store: store, Categories: dict.Categories, Names: dict.Names(), Logger: logger, Language: c.Language,
+	opts := triage.Options{Store: store, Categories: dict.Categories, Names: dict.Names(), Logger: logger, Language: c.Language, Hosts: c.Hosts,
 		Digest: digestHandler(c, store, dict.Categories, logger)}
 	if watch != nil {
 		opts.Crawl = watch.status
