@@ -147,6 +147,9 @@ func (s *Server) apiTriage(w http.ResponseWriter, r *http.Request) {
 	case c.Version == nil:
 		apiError(w, http.StatusBadRequest, "version", "version is missing", "send the triage version of the record you saw")
 		return
+	case c.Status == string(index.StatusDismissed) && c.Reason == "other" && strings.TrimSpace(c.Comment) == "":
+		apiError(w, http.StatusUnprocessableEntity, "comment", `a dismissal for the reason "other" needs a comment`, "say in comment why the record is dismissed")
+		return
 	case c.Status == string(index.StatusDismissed) && !slices.Contains(dismissReasons[:], c.Reason):
 		apiError(w, http.StatusUnprocessableEntity, "reason", fmt.Sprintf("%q is no reason to dismiss", c.Reason), "use one of "+strings.Join(dismissReasons[:], ", "))
 		return

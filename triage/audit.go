@@ -1,6 +1,7 @@
 package triage
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -150,7 +151,7 @@ func (s *Server) getHelp(w http.ResponseWriter, r *http.Request) {
 	for _, f := range index.Fields() {
 		h := helpField{Name: f.Name, Label: fieldLabel(lang, f.Name), Help: f.Help, Values: f.Values}
 		if lang == "en" {
-			h.Help = text(lang, "kind."+kindNames[f.Kind])
+			h.Help = cmp.Or(f.HelpEn, text(lang, "kind."+kindNames[f.Kind]))
 		}
 		switch f.Name {
 		case index.FacetCategory:

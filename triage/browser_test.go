@@ -124,6 +124,8 @@ func TestPagesFitTheScreen(t *testing.T) {
 	ts := httptest.NewServer(newServer(t, store, func(o *Options) { o.Crawl = crawlStatus }))
 	t.Cleanup(ts.Close)
 	first := seedRecords(t)[0].Post.ID
+	// What scrolls sideways inside the page hides its end as well; the crawl's table may.
+	const cut = `Array.from(document.querySelectorAll(".scroll")).filter(e => !e.closest(".crawl") && e.scrollWidth > e.clientWidth).map(e => e.firstElementChild.className).join()`
 	shots := os.Getenv("QINGYUAN_SHOTS")
 	paths := map[string]string{"queue": "/", "all": "/?q=", "mistake": "/?q=scroe%3A1", "post": "/post/" + first,
 		"overview": "/overview", "audit": "/audit", "help": "/help", "missing": "/nothing", "hostile": "/post/" + hostile.Post.ID, "oddqueue": "/?q="}
@@ -146,6 +148,9 @@ func TestPagesFitTheScreen(t *testing.T) {
 				scroll, inner := eval[int](t, ctx, "document.documentElement.scrollWidth"), eval[int](t, ctx, "window.innerWidth")
 				if scroll > inner || int64(inner) > width {
 					t.Errorf("%s at %d px in %s: %d px wide, %d fit", path, width, look.lang, scroll, inner)
+				}
+				if tables := eval[string](t, ctx, cut); tables != "" && name != "hostile" {
+					t.Errorf("%s at %d px in %s: cut off: %s", path, width, look.lang, tables)
 				}
 				if bad := eval[string](t, ctx, faint); bad != "" {
 					t.Errorf("%s in %s colours: hard to read: %s", path, look.theme, bad)
@@ -180,7 +185,11 @@ func TestWhatOpensFitsTheScreen(t *testing.T) {
 		}
 	}
 	for _, width := range []int64{1280, 390} {
-		run(t, ctx, chromedp.EmulateViewport(width, 900), chromedp.Navigate(ts.URL+"/"), press("j"), press("x"))
+		run(t, ctx, chromedp.EmulateViewport(width, 900), chromedp.Navigate(ts.URL+"/post/"+seedRecords(t)[0].Post.ID))
+		if !eval[bool](t, ctx, `(y => y(".text") < y("#triage") && y("#triage") < y(".why-score") || innerWidth > 500)(s => document.querySelector(s).getBoundingClientRect().top)`) {
+			t.Errorf("at %d px the decision does not follow the text", width)
+		}
+		run(t, ctx, chromedp.Navigate(ts.URL+"/"), press("j"), press("x"))
 		fits("dismiss", width)
 		if right := eval[float64](t, ctx, `(r => r.left < 0 ? 1e9 : r.right)(document.querySelector("details[open] > .pop").getBoundingClientRect())`); right > float64(width) {
 			t.Errorf("at %d px the reasons end at %.0f", width, right)
@@ -246,6 +255,40 @@ func TestKeyboardWorksThroughTheQueue(t *testing.T) {
 	load(t, ctx, press(kb.Enter))
 	if got := value(t, ctx, chromedp.Location()); !strings.Contains(got, "/post/"+id(2)) {
 		t.Errorf("Enter opens %s", got)
+	}
+}
+
+// A key must not decide on a record that nobody has chosen, and / on a page
+// without a search box must not turn the words typed after it into decisions.
+func TestKeysDecideNothingUnseen(t *testing.T) {
+	ctx := browser(t)
+	store := seeded(t)
+	ts := httptest.NewServer(newServer(t, store, nil))
+	t.Cleanup(ts.Close)
+	page, err := store.Search(t.Context(), index.Query{Text: defaultQuery, Sort: index.SortScore, Limit: 2})
+	if err != nil || len(page.Hits) < 2 {
+		t.Fatalf("the queue holds %d records (%v)", len(page.Hits), err)
+	}
+	// Forms are counted instead of sent; the count outlives the page.
+	const count = `sessionStorage.sent = 0; addEventListener("submit", e => { e.preventDefault(); sessionStorage.sent++ }, true); 0`
+	sent := func() int { return eval[int](t, ctx, "Number(sessionStorage.sent)") }
+	for _, key := range []string{"c", "r", "x"} {
+		run(t, ctx, chromedp.Navigate(ts.URL+"/"))
+		eval[int](t, ctx, count)
+		run(t, ctx, press(key))
+		if n, row := sent(), eval[string](t, ctx, "document.activeElement.id"); n != 0 || row != "n0" || eval[bool](t, ctx, `!!document.querySelector("details.why[open]")`) {
+			t.Errorf("%s on a fresh queue sent %d decisions and leads to %q", key, n, row)
+		}
+	}
+	run(t, ctx, press("c"))
+	if n := sent(); n != 1 {
+		t.Errorf("c on the chosen row sent %d decisions", n)
+	}
+	run(t, ctx, chromedp.Navigate(ts.URL+"/post/"+page.Hits[1].Record.Post.ID))
+	eval[int](t, ctx, count)
+	load(t, ctx, press("/"), press("c"))
+	if n, focus := sent(), eval[string](t, ctx, "document.activeElement.id"); n != 0 || focus != "q" {
+		t.Errorf("/c on a post sent %d decisions and leads to %q", n, focus)
 	}
 }
 

@@ -277,3 +277,22 @@ func TestOptionsAreChecked(t *testing.T) {
 		t.Errorf("healthz: %d", w.Code)
 	}
 }
+
+// The API holds to the rule of the form: another reason has to be written down.
+func TestAPIDismissalForAnotherReasonNeedsAComment(t *testing.T) {
+	server := newServer(t, seeded(t), english)
+	for _, tc := range []struct {
+		comment string
+		status  int
+	}{{"", http.StatusUnprocessableEntity}, {" \n", http.StatusUnprocessableEntity}, {"a poem", http.StatusOK}} {
+		body := fmt.Sprintf(`{"version":0,"status":"dismissed","reason":"other","comment":%q}`, tc.comment)
+		r := httptest.NewRequest(http.MethodPost, "/api/records/"+seedRecords(t)[3].Post.ID+"/triage", strings.NewReader(body))
+		r.Host = "localhost"
+		r.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		server.ServeHTTP(w, r)
+		if w.Code != tc.status {
+			t.Errorf("dismissed as other with the comment %q: %d, want %d", tc.comment, w.Code, tc.status)
+		}
+	}
+}

@@ -234,6 +234,9 @@ func (s *Server) valueLabel(lang, field, value string) string {
 	if field == index.FacetCategory {
 		return s.categoryName(value, lang)
 	}
+	if field == index.FacetSource {
+		return s.sourceName(value)
+	}
 	if field == index.FacetEntityType {
 		field = "entity"
 	}
@@ -247,6 +250,14 @@ func (s *Server) categoryName(id, lang string) string {
 	return id
 }
 
+// sourceName is the title of a source, or its id.
+func (s *Server) sourceName(id string) string {
+	if title := s.sources[id]; title != "" {
+		return title
+	}
+	return id
+}
+
 // facetFields are the counts beside the queue, in order.
 var facetFields = [...]string{index.FacetStatus, index.FacetSeverity, index.FacetCategory, index.FacetStance, index.FacetSource,
 	index.FacetEvasion, index.FacetEntityType, index.FacetDay, index.FacetKind, index.FacetAssignee, index.FacetTag, index.FacetReason}
@@ -256,16 +267,24 @@ var facetFields = [...]string{index.FacetStatus, index.FacetSeverity, index.Face
 var single = map[string]bool{index.FacetStatus: true, index.FacetSeverity: true, index.FacetStance: true, index.FacetSource: true,
 	index.FacetDay: true, index.FacetKind: true, index.FacetAssignee: true, index.FacetReason: true}
 
-const facetLimit = 12
+// Values of a facet: shown at once, and asked for. The rest of the latter
+// unfolds; categories are all shown.
+const (
+	facetShown = 12
+	facetLimit = 60
+)
 
 type facetGroup struct {
-	Field, Name string
-	Open        bool
-	Values      []facetValue
+	Field, Name, Note string
+	Open              bool
+	Values            []facetValue
+	More              []facetValue
+	MoreOpen          bool // a chosen value stands there
 }
 
 type facetValue struct {
 	Name   string
+	Title  string // the id, where Name is a title
 	Count  int
 	Href   string // empty: cannot be asked for
 	Active bool
@@ -328,6 +347,10 @@ func (s *Server) facets(r listRequest, parts []part) ([]facetGroup, error) {
 	for i, f := range facetFields {
 		g := facetGroup{Field: f, Name: fieldLabel(r.lang, f), Open: i < 6}
 		values := counts[f]
+		if f == index.FacetCategory {
+			g.Note = text(r.lang, "facet.any_category")
+			values = s.wholeTaxonomy(values)
+		}
 		if f == index.FacetStatus || f == index.FacetSeverity {
 			slices.SortStableFunc(values, func(a, b index.FacetCount) int { return rank(f, a.Value) - rank(f, b.Value) })
 		}
@@ -346,11 +369,19 @@ func (s *Server) facets(r listRequest, parts []part) ([]facetGroup, error) {
 			case t != "":
 				v.Href = r.query.with(strings.TrimSpace(joinParts(parts) + " " + t)).href()
 			}
+			if v.Name != c.Value && f == index.FacetSource {
+				v.Title = plain(c.Value)
+			}
 			if f == index.FacetSeverity {
 				v.Class = "sev-" + c.Value
 			}
 			if f == index.FacetCategory {
 				v.Class = s.colorClass(c.Value)
+			}
+			if len(g.Values) >= facetShown && f != index.FacetCategory {
+				g.More = append(g.More, v)
+				g.MoreOpen = g.MoreOpen || v.Active
+				continue
 			}
 			g.Values = append(g.Values, v)
 		}
@@ -359,6 +390,21 @@ func (s *Server) facets(r listRequest, parts []part) ([]facetGroup, error) {
 		}
 	}
 	return out, nil
+}
+
+// wholeTaxonomy adds the categories that nothing was counted for, unless
+// nothing was counted at all.
+func (s *Server) wholeTaxonomy(counts []index.FacetCount) []index.FacetCount {
+	if len(counts) == 0 {
+		return nil
+	}
+	out := slices.Clone(counts)
+	for _, id := range s.order {
+		if !slices.ContainsFunc(counts, func(c index.FacetCount) bool { return c.Value == id }) {
+			out = append(out, index.FacetCount{Value: id})
+		}
+	}
+	return out
 }
 
 // asksFor reports whether e is the condition for one value of a facet.
@@ -389,15 +435,16 @@ type queryMistake struct {
 	Problem, Suggestion string
 }
 
-func explainQuery(query string, err error) (*queryMistake, bool) {
+func explainQuery(query string, err error, lang string) (*queryMistake, bool) {
 	var e *index.QueryError
 	if !errors.As(err, &e) {
 		return nil, false
 	}
 	runes := []rune(query)
+	problem, remedy := e.In(lang)
 	at := min(max(e.Pos, 0), len(runes))
 	end := min(at+1, len(runes))
 	m := &queryMistake{Position: at + 1, Before: plain(string(runes[max(0, at-60):at])), At: plain(string(runes[at:end])),
-		After: plain(string(runes[end:min(len(runes), end+60)])), Problem: plain(e.Problem), Suggestion: plain(e.Remedy)}
+		After: plain(string(runes[end:min(len(runes), end+60)])), Problem: plain(problem), Suggestion: plain(remedy)}
 	return m, true
 }

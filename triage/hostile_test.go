@@ -41,7 +41,7 @@ func hostileRecord(i int) index.Record {
 	text := "停息挂账 " + x + "\n联系 " + x
 	n := utf8.RuneCountInString(x + "\n" + text)
 	return index.Record{
-		Post: post.Post{ID: id, Source: "s " + x, SourceType: "forum", Kind: post.KindPost, URL: x, ThreadURL: "javascript:pwned=1", Title: x, Text: text,
+		Post: post.Post{ID: id, Source: strings.ToValidUTF8("s "+x, "?"), SourceType: "forum", Kind: post.KindPost, URL: x, ThreadURL: "javascript:pwned=1", Title: x, Text: text,
 			Author: post.Author{ID: x, Name: x, URL: x}, Region: x, Links: []string{x, "javascript:pwned=1", "https://a.example/?" + x}, FetchedAt: clock, PublishedAt: clock,
 			Archive: post.Archive{File: x, RecordID: x, SHA256: x}},
 		Verdict: classify.Verdict{Flagged: true, Score: 0.9, Severity: classify.SeverityHigh, Stance: classify.StanceOffer,

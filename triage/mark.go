@@ -175,19 +175,34 @@ const (
 	wideClass = "k-wide"
 )
 
+// reasonNumbers counts the reasons that stand somewhere in the text, from 1;
+// the others, such as the base, have 0.
+func reasonNumbers(reasons []classify.Reason) []int {
+	numbers := make([]int, len(reasons))
+	n := 0
+	for i, r := range reasons {
+		if r.ID != "base" && r.End > r.Start {
+			n++
+			numbers[i] = n
+		}
+	}
+	return numbers
+}
+
 // spans returns what to mark in a record's full text: reasons and entities.
 func (s *Server) spans(v classify.Verdict, lang string) []span {
 	var out []span
+	numbers := reasonNumbers(v.Reasons)
 	for i, r := range v.Reasons {
-		if r.End <= r.Start {
+		if numbers[i] == 0 {
 			continue
 		}
 		class := s.reasonClass(r)
 		if r.Kind == classify.ReasonRule && r.End-r.Start > wideRunes {
 			class = wideClass
 		}
-		out = append(out, span{start: r.Start, end: r.End, class: class, ref: i + 1, weight: max(r.Weight, -r.Weight),
-			title: fmt.Sprintf("%d %s %+.2f", i+1, s.reasonName(r, lang), r.Weight)})
+		out = append(out, span{start: r.Start, end: r.End, class: class, ref: numbers[i], weight: max(r.Weight, -r.Weight),
+			title: fmt.Sprintf("%d %s %+.2f", numbers[i], s.reasonName(r, lang), r.Weight)})
 	}
 	for _, e := range v.Entities {
 		class := "ent"

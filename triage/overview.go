@@ -56,6 +56,7 @@ type dayBar struct {
 // bar is a line of a horizontal chart; Width is a part of 100.
 type bar struct {
 	Name, Href, Class string
+	Title             string // the id, where Name is a title
 	Count             int
 	Width             float64
 }
@@ -96,7 +97,7 @@ func (s *Server) overview(ctx context.Context, lang string) (overviewView, error
 		}
 		v.Cards = append(v.Cards, card{Name: text(lang, c.key), Href: queryHref(c.query), Count: n, Class: c.class})
 	}
-	hits, err := s.store.Facets(ctx, index.Query{Text: "flagged:true"}, []string{index.FacetCategory, index.FacetSource, index.FacetEvasion, index.FacetStatus}, chartBars)
+	hits, err := s.store.Facets(ctx, index.Query{Text: "flagged:true"}, []string{index.FacetCategory, index.FacetSource, index.FacetEvasion, index.FacetStatus}, max(chartBars, len(s.order)))
 	if err != nil {
 		return v, err
 	}
@@ -132,6 +133,9 @@ func (s *Server) bars(facets map[string][]index.FacetCount, field, query, lang s
 			Width: 100 * float64(c.Count) / float64(most)}
 		if field == index.FacetCategory {
 			b.Class = s.colorClass(c.Value)
+		}
+		if field == index.FacetSource && b.Name != c.Value {
+			b.Title = plain(c.Value)
 		}
 		out = append(out, b)
 	}

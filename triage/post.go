@@ -69,13 +69,12 @@ type scored struct {
 
 // reasonRow is a line of the table that explains the score.
 type reasonRow struct {
-	N      int
+	N      int // as marked in the text; 0 for a reason without a place there
 	Kind   classify.ReasonKind
 	Name   string
 	Class  string
 	Cat    string
 	Text   string
-	Placed bool
 	Weight float64
 	Bar    float64 // 0..1, the part of the strongest weight
 }
@@ -207,6 +206,7 @@ func (s *Server) explain(v *postView, lang string) {
 			strongest = max(strongest, math.Abs(r.Weight))
 		}
 	}
+	numbers := reasonNumbers(v.Record.Verdict.Reasons)
 	for i, r := range v.Record.Verdict.Reasons {
 		if r.ID == "base" {
 			continue
@@ -215,7 +215,7 @@ func (s *Server) explain(v *postView, lang string) {
 			v.MoreReason++
 			continue
 		}
-		row := reasonRow{N: i + 1, Kind: r.Kind, Name: s.reasonName(r, lang), Class: s.reasonClass(r), Text: r.Text, Placed: r.End > r.Start, Weight: r.Weight}
+		row := reasonRow{N: numbers[i], Kind: r.Kind, Name: s.reasonName(r, lang), Class: s.reasonClass(r), Text: r.Text, Weight: r.Weight}
 		if r.Category != "" {
 			row.Cat = s.categoryName(r.Category, lang)
 		}

@@ -190,7 +190,7 @@ func (s *Server) getQueue(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		err = s.fillQueue(req, parts, &v)
 	}
-	if m, ok := explainQuery(q.Text, err); ok {
+	if m, ok := explainQuery(q.Text, err, lang); ok {
 		v.Mistake = m
 		s.render(w, r, http.StatusBadRequest, "queue", text(lang, "nav.queue"), v)
 		return

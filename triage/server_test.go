@@ -15,6 +15,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/PuerkitoBio/goquery"
 
@@ -151,7 +152,12 @@ func TestChipsKeepWhatWasWritten(t *testing.T) {
 }
 
 func TestQueryMistakeIsShownWithItsPlace(t *testing.T) {
-	server := newServer(t, seeded(t), english)
+	store := seeded(t)
+	zh := document(t, ask(newServer(t, store, nil), "GET", "/?"+queryString("q", "停息 scroe:1"), nil), http.StatusBadRequest)
+	if told := zh.Find("#q-mistake .pointer + p").Text(); !strings.ContainsFunc(told, func(r rune) bool { return unicode.Is(unicode.Han, r) }) {
+		t.Errorf("in Chinese the mistake is told as %q", told)
+	}
+	server := newServer(t, store, english)
 	doc := document(t, ask(server, "GET", "/?"+queryString("q", "停息 scroe:1"), nil), http.StatusBadRequest)
 	box := doc.Find("#q-mistake")
 	if !strings.Contains(box.Text(), "character 4") || !strings.Contains(box.Text(), "score") || box.Find("u").Text() != "s" {
@@ -201,17 +207,25 @@ func TestPostMarksThePublishedCharacters(t *testing.T) {
 			t.Errorf("%s: the text is shown as %q", rec.Post.ID, doc.Find(".published bdi").Text())
 		}
 		runes := []rune(rec.Post.FullText())
-		for i, r := range rec.Verdict.Reasons {
-			if r.End <= r.Start || acting(string(runes[r.Start:r.End])) {
+		number := 0 // only what stands in the text is numbered
+		for _, r := range rec.Verdict.Reasons {
+			if r.End <= r.Start {
 				continue
 			}
-			got := doc.Find(fmt.Sprintf(`mark[data-r~="%d"]`, i+1)).Text()
+			number++
+			if acting(string(runes[r.Start:r.End])) {
+				continue
+			}
+			got := doc.Find(fmt.Sprintf(`mark[data-r~="%d"]`, number)).Text()
 			if want := strings.Replace(string(runes[r.Start:r.End]), "\n", "", 1); got != want && got != string(runes[r.Start:r.End]) {
-				t.Errorf("%s: reason %d marks %q, want %q", rec.Post.Title, i+1, got, want)
+				t.Errorf("%s: reason %d marks %q, want %q", rec.Post.Title, number, got, want)
 			}
-			if doc.Find(fmt.Sprintf("#m%d", i+1)).Length() != 1 {
-				t.Errorf("%s: reason %d has no place to lead to", rec.Post.Title, i+1)
+			if doc.Find(fmt.Sprintf("#m%d", number)).Length() != 1 {
+				t.Errorf("%s: reason %d has no place to lead to", rec.Post.Title, number)
 			}
+		}
+		if got := doc.Find("tr[data-reason]").Length(); got != number {
+			t.Errorf("%s: %d reasons have a number, %d stand in the text", rec.Post.Title, got, number)
 		}
 		sum := 0.0
 		for _, r := range rec.Verdict.Reasons {
@@ -389,6 +403,46 @@ func TestAPI(t *testing.T) {
 	}
 	if w := ask(server, "POST", "/api/records/"+id+"/triage", url.Values{"version": {"0"}}); w.Code != http.StatusUnsupportedMediaType {
 		t.Errorf("a form gets %d from the API", w.Code)
+	}
+}
+
+func TestSourcesAreShownByTheirTitle(t *testing.T) {
+	store := seeded(t)
+	rec := seedRecords(t)[0]
+	id := rec.Post.Source
+	server := newServer(t, store, func(o *Options) { o.Language, o.Sources = "en", map[string]string{id: "Morning <Forum>"} })
+	for path, place := range map[string]string{"/": ".row .meta span", "/?" + queryString("q", term("source", id)): ".facet a", "/overview": ".bars a", "/post/" + rec.Post.ID: ".head .meta span"} {
+		doc := document(t, ask(server, "GET", path, nil), 200)
+		shown := doc.Find(place).FilterFunction(func(_ int, e *goquery.Selection) bool { return e.AttrOr("title", "") == id })
+		if shown.Length() == 0 || !strings.Contains(shown.First().Text(), "Morning <Forum>") {
+			t.Errorf("%s: source %q is shown as %q", path, id, shown.Text())
+		}
+	}
+	doc := document(t, ask(server, "GET", "/?"+queryString("q", term("source", id)), nil), 200)
+	if got := doc.Find(".chips bdi").Text(); got != "Source: Morning <Forum>" {
+		t.Errorf("the chip says %q", got)
+	}
+}
+
+func TestFilterShowsTheWholeTaxonomy(t *testing.T) {
+	server := newServer(t, seeded(t), english)
+	for _, query := range []string{defaultQuery, "停息挂账"} {
+		doc := document(t, ask(server, "GET", "/?"+queryString("q", query), nil), 200)
+		doc.Find(".facet").Each(func(_ int, facet *goquery.Selection) {
+			shown, rest := facet.Children().Filter("ul").Find("li").Length(), facet.Find(".rest li").Length()
+			if facet.Find(".facet-note").Length() == 0 {
+				if shown > facetShown || rest > 0 && shown != facetShown {
+					t.Errorf("%q: %q shows %d values and hides %d", query, facet.Find("summary").First().Text(), shown, rest)
+				}
+				return
+			}
+			if shown < len(server.order) || rest != 0 {
+				t.Errorf("%q: %d categories shown, %d hidden, the taxonomy has %d", query, shown, rest, len(server.order))
+			}
+		})
+		if doc.Find(".facet-note").Length() != 1 {
+			t.Errorf("%q: nothing says how categories are counted", query)
+		}
 	}
 }
 

@@ -24,6 +24,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -61,7 +62,10 @@ type Options struct {
 	Categories []classify.Category // names of the taxonomy; ids without one are shown as they are
 	// Names are what people call the terms, rules and cues that reasons name;
 	// see classify.Dictionary.Names.
-	Names    map[string]classify.Name
+	Names map[string]classify.Name
+	// Sources are the titles of the sources by id; one without a title is shown
+	// by its id.
+	Sources  map[string]string
 	Logger   *slog.Logger // nil is silence
 	Language string       // "zh" (default) or "en", until a visitor chooses
 	// Hosts are the host names, without port, under which the pages may be
@@ -88,6 +92,7 @@ type Server struct {
 	colors     map[string]int
 	names      map[string]classify.Name
 	order      []string // category ids as given
+	sources    map[string]string
 	log        *slog.Logger
 	language   string
 	hosts      map[string]bool
@@ -120,7 +125,7 @@ func New(opts Options) (*Server, error) {
 	}
 	s := &Server{
 		store: opts.Store, log: opts.Logger, language: opts.Language, user: opts.User, now: opts.Now, loc: opts.Location,
-		crawl: opts.Crawl, digest: opts.Digest, names: opts.Names,
+		crawl: opts.Crawl, digest: opts.Digest, names: opts.Names, sources: opts.Sources,
 		categories: map[string]classify.Category{}, colors: map[string]int{}, hosts: map[string]bool{},
 		cross: http.NewCrossOriginProtection(), mux: http.NewServeMux(),
 		templates: map[string]*template.Template{}, assets: map[string]asset{},
@@ -177,7 +182,9 @@ func (s *Server) routes() {
 	s.mux.HandleFunc("GET /healthz", s.getHealth)
 	if s.digest != nil {
 		s.mux.Handle("/digest/", http.StripPrefix("/digest", s.digest))
-		s.mux.Handle("GET /digest", http.RedirectHandler("/digest/", http.StatusSeeOther))
+		s.mux.HandleFunc("GET /digest", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, (&url.URL{Path: "/digest/", RawQuery: r.URL.RawQuery}).String(), http.StatusSeeOther)
+		})
 	}
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.problem(w, r, http.StatusNotFound, "error.not_found")
@@ -257,7 +264,12 @@ func here(r *http.Request) string {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return "/"
 	}
-	return localPath(r.URL.RequestURI())
+	u := *r.URL
+	if q := u.Query(); q.Has("focus") { // asked for once, by a key
+		q.Del("focus")
+		u.RawQuery = q.Encode()
+	}
+	return localPath(u.RequestURI())
 }
 
 // problem answers with an error page in plain words: what happened and what to

@@ -70,6 +70,7 @@ func (s *Server) funcs(lang string) template.FuncMap {
 		"search": queryHref,
 		"post":   func(id string) string { return "/post/" + url.PathEscape(id) },
 		"back":   url.QueryEscape,
+		"source": func(id string) string { return plain(s.sourceName(id)) },
 		"asset":  func(name string) string { return "/assets/" + name + "?" + s.assets[name].version },
 		"note":   func(n *notice) string { return noticeText(lang, n) },
 		"status": func(row string) string { return label(lang, "status", row) },

@@ -215,7 +215,11 @@ func (d *demo) serve(ctx context.Context, ln net.Listener) error {
 		return err
 	}
 	defer store.Close()
-	handler, err := newPages(d.config, store, d.logger, d.watch)
+	titles := map[string]string{}
+	for _, s := range d.town.Sites() {
+		titles[s.Name] = s.Title
+	}
+	handler, err := newPages(d.config, store, d.logger, titles, d.watch)
 	if err != nil {
 		return err
 	}

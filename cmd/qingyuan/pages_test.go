@@ -20,7 +20,7 @@ func pagesOf(t *testing.T) http.Handler {
 		t.Fatalf("opening the index: %v", err)
 	}
 	t.Cleanup(func() { store.Close() })
-	h, err := newPages(c, store, slog.New(slog.DiscardHandler), nil)
+	h, err := newPages(c, store, slog.New(slog.DiscardHandler), nil, nil)
 	if err != nil {
 		t.Fatalf("making the pages: %v", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -53,7 +54,7 @@ func runServe(ctx context.Context, std stdio, args []string) error {
 		return err
 	}
 	defer store.Close()
-	pages, err := newPages(c, store, logger, watch)
+	pages, err := newPages(c, store, logger, siteTitles(c, logger), watch)
 	if err != nil {
 		return err
 	}
@@ -85,18 +86,33 @@ func serveCrawl(ctx context.Context, c config, logger *slog.Logger, watch *crawl
 }
 
 // newPages is the web pages over a store: triage, and the digest of a day.
-// watch tells of the crawl in this process; nil when there is none.
-func newPages(c config, store index.Store, logger *slog.Logger, watch *crawlWatch) (http.Handler, error) {
+// titles are the names of the sites, by id. watch tells of the crawl in this
+// process; nil when there is none.
+func newPages(c config, store index.Store, logger *slog.Logger, titles map[string]string, watch *crawlWatch) (http.Handler, error) {
 	dict, err := classify.LoadDictionary(dictionaryFS(c))
 	if err != nil {
 		return nil, err
 	}
-	opts := triage.Options{Store: store, Categories: dict.Categories, Names: dict.Names(), Logger: logger, Language: c.Language, Hosts: c.Hosts,
+	opts := triage.Options{Store: store, Categories: dict.Categories, Names: dict.Names(), Sources: titles, Logger: logger, Language: c.Language, Hosts: c.Hosts,
 		Digest: digestHandler(c, store, dict.Categories, logger)}
 	if watch != nil {
 		opts.Crawl = watch.status
 	}
 	return triage.New(opts)
+}
+
+// siteTitles reads what the configured sites are called. Pages can do without:
+// a folder that cannot be read is only logged.
+func siteTitles(c config, logger *slog.Logger) map[string]string {
+	titles := map[string]string{}
+	sources, err := crawler.LoadSources(os.DirFS(c.Sites))
+	if err != nil {
+		logger.Warn("sites are shown by id: their configs cannot be read", "folder", c.Sites, "error", err)
+	}
+	for _, s := range sources {
+		titles[s.Name] = s.Title
+	}
+	return titles
 }
 
 // digestHandler shows the digest of ?day=2026-11-22, today by default. It is

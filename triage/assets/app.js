@@ -5,6 +5,9 @@
   const rows = Array.from(document.querySelectorAll("[data-row]"));
   const dialog = document.getElementById("keys");
   let current = -1;
+  // Keys typed while the next page comes are meant for it, not for this one.
+  let leaving = false;
+  addEventListener("pageshow", function () { leaving = false; });
 
   function select(i, scroll) {
     if (!rows.length) return;
@@ -16,9 +19,13 @@
     if (scroll) rows[i].scrollIntoView({ block: "nearest" });
   }
 
-  function here() {
-    if (current < 0 && rows.length) select(0, true);
-    return current < 0 ? null : rows[current];
+  // decide acts on the record of this page, or on the chosen row. With no row
+  // chosen the key only shows the first one: nobody has looked at it yet.
+  function decide(act) {
+    if (form) return act(form);
+    if (current >= 0) return act(rows[current]);
+    select(0, true);
+    return rows.length > 0;
   }
 
   // press sends the form by its own button, so that the server sees the same
@@ -48,13 +55,17 @@
   const actions = {
     j: function () { select(current + 1, true); return rows.length > 0; },
     k: function () { select(current - 1, true); return rows.length > 0; },
-    c: function () { return press(form || here(), "confirmed"); },
-    r: function () { return press(form || here(), "reviewing"); },
-    x: function () { const scope = form || here(); return scope ? askWhy(scope) : false; },
+    c: function () { return decide(function (scope) { return press(scope, "confirmed"); }); },
+    r: function () { return decide(function (scope) { return press(scope, "reviewing"); }); },
+    x: function () { return decide(askWhy); },
     u: function () { document.getElementById("undo").requestSubmit(); return true; },
     "/": function () {
       const box = document.getElementById("q");
-      if (!box) return false;
+      if (!box) {
+        leaving = true;
+        location.assign("/?focus=q");
+        return true;
+      }
       box.focus();
       box.select();
       return true;
@@ -87,6 +98,10 @@
       }
       return;
     }
+    if (leaving) {
+      e.preventDefault();
+      return;
+    }
     if (dialog.open && e.key !== "?") return;
     const action = Object.hasOwn(actions, e.key) ? actions[e.key] : null;
     if (action && action()) e.preventDefault();
@@ -103,6 +118,7 @@
   // A decision on one row leads back to its place: the next record stands there.
   const place = /^#n(\d{1,3})$/.exec(location.hash);
   if (place && rows.length) select(Number(place[1]), true);
+  else if (new URLSearchParams(location.search).get("focus") === "q") actions["/"]();
 
   document.addEventListener("click", function (e) {
     document.querySelectorAll("details.why[open]").forEach(function (d) {
