@@ -155,7 +155,6 @@ func (m *Model) Write(w io.Writer) error {
 
 // modelView is what the model says of one text.
 type modelView struct {
-	flag       float64   // log-odds to add to the score, n-grams only
 	bias       float64   // of the flag
 	stances    []float64 // in the order of Stances
 	categories []float64 // in the order of the model's categories
