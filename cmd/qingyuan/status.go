@@ -49,7 +49,7 @@ func (w *crawlWatch) event(e crawler.Event) {
 		s.LastFetch, s.Problem, w.problem = e.At, "", ""
 	case crawler.EventDead, crawler.EventGone:
 		s.Failed++
-	case crawler.EventBackOff, crawler.EventBudget:
+	case crawler.EventBackOff:
 		s.Problem = e.Reason
 	}
 }
