@@ -152,13 +152,14 @@ func readBatches(ctx context.Context, in io.Reader, work, order chan<- *batch) e
 		if len(b.lines) == 0 {
 			return true
 		}
+		next := &batch{first: b.first + len(b.lines), done: make(chan struct{})}
 		select {
 		case order <- b:
 		case <-ctx.Done():
 			return false
 		}
-		work <- b
-		b = &batch{first: b.first + len(b.lines), done: make(chan struct{})}
+		work <- b // from here on the batch is the worker's
+		b = next
 		return true
 	}
 	for {
