@@ -141,8 +141,9 @@ func (a *analysis) analyse(p post.Post) {
 	a.rules.reset()
 	a.markGroups()
 	a.rules.run(a.c.lex, a.sentence, a.sentences)
-	a.termEvidence()
-	a.ruleEvidence()
+	gone := a.cancelled()
+	a.termEvidence(gone)
+	a.ruleEvidence(gone)
 	a.contactEvidence()
 	a.evasionEvidence()
 	a.sourceEvidence()
@@ -270,14 +271,13 @@ func (a *analysis) isQuoted(s span) bool {
 
 // termEvidence adds each term once, at its strongest place: outside quotation
 // first.
-func (a *analysis) termEvidence() {
+func (a *analysis) termEvidence(gone cancellation) {
 	lex := a.c.lex
 	seen := map[int32]int{}
-	cancelled := a.cancelled()
 	for _, m := range a.matches {
 		for _, t := range lex.atoms[m.atom].terms {
 			ref := lex.terms[t]
-			if cancelled.term(ref.category, ref.group) {
+			if gone.term(ref.category, ref.group) {
 				continue
 			}
 			quoted := a.isQuoted(m.span)
@@ -296,13 +296,12 @@ func (a *analysis) termEvidence() {
 }
 
 // ruleEvidence adds each rule, exception and cue that fired once.
-func (a *analysis) ruleEvidence() {
+func (a *analysis) ruleEvidence(gone cancellation) {
 	lex := a.c.lex
-	cancelled := a.cancelled()
 	seen := map[int32]bool{}
 	for _, f := range a.rules.fired {
 		r := &lex.rules[f.rule]
-		if r.rule.Helper || r.rule.Weight == 0 || seen[f.rule] || cancelled.rule(r) {
+		if r.rule.Helper || r.rule.Weight == 0 || seen[f.rule] || gone.rule(r) {
 			continue
 		}
 		quoted := a.isQuoted(f.span)

@@ -108,7 +108,7 @@ func readURL(raw string) (value, kind string, ok bool) {
 // contact.
 func officialHost(value string) bool {
 	host, _, _ := strings.Cut(value, "/")
-	return host == "gov.cn" || strings.HasSuffix(host, ".gov.cn") || strings.HasSuffix(host, ".court.gov.cn") || strings.HasSuffix(host, "pbccrc.org.cn")
+	return host == "gov.cn" || strings.HasSuffix(host, ".gov.cn") || strings.HasSuffix(host, "pbccrc.org.cn")
 }
 
 // accounts finds the names that follow a platform's name.

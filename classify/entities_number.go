@@ -91,7 +91,7 @@ func isHotline(d string) bool {
 	case 3:
 		return d == "110" || d == "119" || d == "120" || d == "122"
 	case 5:
-		if d[:2] == "95" || d == "96110" || d[:2] == "96" {
+		if d[:2] == "95" || d[:2] == "96" {
 			return true
 		}
 		switch d {

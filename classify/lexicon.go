@@ -3,7 +3,7 @@ package classify
 import (
 	"slices"
 	"strings"
-	"unicode"
+	"unicode/utf8"
 )
 
 // lexicon is a Dictionary compiled for matching. Every distinct text of the
@@ -160,14 +160,7 @@ func (lx *lexicon) addAtom(text string, phonetic, initials bool, groups ...int32
 // needsBoundary: short Han words are often found across the border of two
 // others (参加|微信息化 holds 加微信); long ones practically never are.
 func needsBoundary(text string) bool {
-	n := 0
-	for _, r := range text {
-		if !unicode.Is(unicode.Han, r) {
-			return false
-		}
-		n++
-	}
-	return n <= 3
+	return utf8.RuneCountInString(text) <= 3 && allHan(text)
 }
 
 // limitBoundaries keeps the border check for the atoms whose false alarms
