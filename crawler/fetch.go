@@ -22,15 +22,47 @@ import (
 // take a host out of the crawl for ever.
 const maxRetryAfter = 24 * time.Hour
 
-type archiveKey struct{}
+type visitKey struct{}
+
+// visit is what a page in work has to do with the archive.
+type visit struct {
+	source *Source
+	hops   []Hop // so far; the last is the page itself
+	at     time.Time
+}
+
+// Hop is one exchange of a chain of redirects.
+type Hop struct {
+	URL     string
+	Archive post.Archive
+}
+
+// Visit is what the transport's OnBody hook may know of the page it works for.
+type Visit struct {
+	Source string // name of the site
+	Config string // version of its config
+	Via    []Hop  // the redirects that led here, oldest first
+}
+
+// VisitOf tells for which page an exchange under ctx is made; false when it is
+// for none.
+func VisitOf(ctx context.Context) (Visit, bool) {
+	v, ok := ctx.Value(visitKey{}).(*visit)
+	if !ok {
+		return Visit{}, false
+	}
+	return Visit{Source: v.source.Name, Config: v.source.version, Via: v.hops}, true
+}
 
 // SetArchive tells the crawl which record holds the exchange that was just
-// made under ctx. It is for the transport's OnBody hook; of a chain of
-// redirects the last call, which is the page itself, counts. Without a page in
-// work under ctx it does nothing.
-func SetArchive(ctx context.Context, a post.Archive) {
-	if slot, ok := ctx.Value(archiveKey{}).(*post.Archive); ok {
-		*slot = a
+// made under ctx, and the time of that record, which becomes that of the posts:
+// so that reading the record again gives the same posts. It is for the
+// transport's OnBody hook, but not for robots.txt; of a chain of redirects the
+// last call, which is the page itself, counts. Without a page in work under
+// ctx it does nothing.
+func SetArchive(ctx context.Context, url string, a post.Archive, at time.Time) {
+	if v, ok := ctx.Value(visitKey{}).(*visit); ok {
+		v.hops, v.at = append(v.hops, Hop{URL: url, Archive: a}), at
 	}
 }
 
@@ -63,7 +95,8 @@ func (c *Crawler) fetch(ctx context.Context, s *Source, pageURL string, marks co
 	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout+2*max(s.Delay, maxCrawlDelay))
 	defer cancel()
 	ctx = transport.WithPolicy(ctx, policyOf(s))
-	ctx = context.WithValue(ctx, archiveKey{}, &pg.Archive)
+	seen := &visit{source: s}
+	ctx = context.WithValue(ctx, visitKey{}, seen)
 	trip := newTrip(s.Delay)
 	ctx = context.WithValue(ctx, tripKey{}, trip)
 	ctx = transport.WithTurn(ctx, c.rt.turn)
@@ -86,11 +119,17 @@ func (c *Crawler) fetch(ctx context.Context, s *Source, pageURL string, marks co
 		answered = true
 		pg.URL, pg.Status, pg.Body = r.Request.URL.String(), r.StatusCode, r.Body
 		pg.FetchedAt = c.now().UTC()
+		if n := len(seen.hops); n > 0 {
+			pg.Archive, pg.FetchedAt = seen.hops[n-1].Archive, seen.at
+		}
 		if r.Headers != nil {
 			pg.Header = *r.Headers
 		}
 	})
 	if err := col.Visit(pageURL); err != nil {
+		if kept := (*transport.KeepError)(nil); errors.As(err, &kept) {
+			err = &sinkError{kept.Err} // a full disk is neither the page's fault nor the host's
+		}
 		return pg, err
 	}
 	if !answered {

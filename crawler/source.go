@@ -1,6 +1,8 @@
 package crawler
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -35,12 +37,17 @@ type Source struct {
 	Charset      string            `yaml:"charset"`       // overrides detection; "" detects
 	Headers      map[string]string `yaml:"headers"`       // extra request headers
 	AllowPrivate bool              `yaml:"allow_private"` // permits loopback and private addresses: labs and the demo only
+	URLs         *CanonicalRules   `yaml:"canonical"`     // which URLs are one page; nil: what Canonical knows
+	Budget       *Budget           `yaml:"budget"`        // pages a pass beside max_pages; nil: none of their own
 	Drop         []string          `yaml:"drop"`          // selectors removed from every page before anything is read
 	Blocked      []string          `yaml:"blocked"`       // texts, or css: selectors, of pages that refuse us
 	Gone         []string          `yaml:"gone"`          // texts, or css: selectors, of pages whose thread is gone
+	Walls        []WallRule        `yaml:"walls"`         // logins, captchas and other walls of this site, by kind
+	Recrawl      SourceRecrawl     `yaml:"recrawl"`       // when pages are fetched again; the crawl's own by default
 	Pages        []*PageRule       `yaml:"pages"`         // the first whose Match fits wins
 
 	file    string
+	version string // of the config: the beginning of its SHA-256
 	loc     *time.Location
 	drop    []cascadia.Selector
 	blocked []pageMark
@@ -82,6 +89,8 @@ type PostRule struct {
 	Text      *Field `yaml:"text"`
 	Region    *Field `yaml:"region"`
 	Images    *Field `yaml:"images"`
+	Replies   *Field `yaml:"replies"`    // with preview: how many replies the thread has
+	LastReply *Field `yaml:"last_reply"` // with preview: when it was last replied to
 
 	kind, firstKind post.Kind
 	each            cascadia.Selector
@@ -173,6 +182,8 @@ func ReadSource(file string, data []byte) (*Source, error) {
 		MaxPages: 2000,
 		file:     file,
 	}
+	sum := sha256.Sum256(data)
+	src.version = hex.EncodeToString(sum[:6])
 	var ms strictyaml.Mistakes
 	doc, err := strictyaml.Decode(file, data, src)
 	ms.Add(file, err)
@@ -189,6 +200,10 @@ func ReadSource(file string, data []byte) (*Source, error) {
 
 // File returns the name of the config that the source was read from.
 func (s *Source) File() string { return s.file }
+
+// Version tells this config from every other: the first 12 hex digits of its
+// SHA-256.
+func (s *Source) Version() string { return s.version }
 
 // Location returns the site's time zone.
 func (s *Source) Location() *time.Location { return s.loc }
@@ -288,7 +303,9 @@ type Extraction struct {
 	Posts    []post.Post // in page order within each rule
 	Previews []post.Post // rows that announce threads; a followed page holds each in full, so they are not for the index
 	Links    []Link      // in page order, each URL once
+	Rows     []Row       // what a list says of its threads, when the rule names replies or last_reply
 	Blocked  string      // not "": the site refused us, and why; there are no posts then
+	Wall     WallKind    // with Blocked: by what
 	Gone     string      // not "": what the page showed is gone, and why
 	Warnings []string    // what looked wrong, for the operator
 }

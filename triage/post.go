@@ -50,6 +50,7 @@ type postView struct {
 	Revisions  []revisionView
 	History    []index.AuditRow
 	Seen       int64
+	Original   bool // the archive has what it was read from
 
 	Form       decision
 	Mistake    string // key of what must be mended
@@ -116,7 +117,7 @@ func (s *Server) getPost(w http.ResponseWriter, r *http.Request) {
 func (s *Server) showPost(w http.ResponseWriter, r *http.Request, rec index.Record, p postProblem) {
 	lang := s.lang(r)
 	v := s.postView(rec, lang)
-	v.Me = s.user(r)
+	v.Me, v.Original = s.user(r), s.hasOriginal(rec)
 	if err := s.fillPost(r.Context(), &v, lang); err != nil {
 		s.storeProblem(w, r, err)
 		return

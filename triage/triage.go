@@ -82,6 +82,9 @@ type Options struct {
 	Crawl func(context.Context) (CrawlStatus, error)
 	// Digest serves /digest/ with that prefix stripped; nil leaves it out.
 	Digest http.Handler
+	// Original reads what a post was extracted from out of the archive; nil
+	// leaves the links out.
+	Original OriginalFunc
 }
 
 // Server serves the pages. It is an http.Handler, safe for concurrent use.
@@ -101,6 +104,7 @@ type Server struct {
 	loc        *time.Location
 	crawl      func(context.Context) (CrawlStatus, error)
 	digest     http.Handler
+	original   OriginalFunc
 
 	cross     *http.CrossOriginProtection
 	mux       *http.ServeMux
@@ -125,7 +129,7 @@ func New(opts Options) (*Server, error) {
 	}
 	s := &Server{
 		store: opts.Store, log: opts.Logger, language: opts.Language, user: opts.User, now: opts.Now, loc: opts.Location,
-		crawl: opts.Crawl, digest: opts.Digest, names: opts.Names, sources: opts.Sources,
+		crawl: opts.Crawl, digest: opts.Digest, original: opts.Original, names: opts.Names, sources: opts.Sources,
 		categories: map[string]classify.Category{}, colors: map[string]int{}, hosts: map[string]bool{},
 		cross: http.NewCrossOriginProtection(), mux: http.NewServeMux(),
 		templates: map[string]*template.Template{}, assets: map[string]asset{},
@@ -165,6 +169,7 @@ func New(opts Options) (*Server, error) {
 func (s *Server) routes() {
 	s.mux.HandleFunc("GET /{$}", s.getQueue)
 	s.mux.HandleFunc("GET /post/{id}", s.getPost)
+	s.mux.HandleFunc("GET /post/{id}/original", s.getOriginal)
 	s.mux.HandleFunc("POST /post/{id}/triage", s.postTriage)
 	s.mux.HandleFunc("POST /bulk", s.postBulk)
 	s.mux.HandleFunc("POST /undo", s.postUndo)

@@ -145,3 +145,18 @@ func (e *TimeoutError) Temporary() bool { return true }
 
 // Unwrap gives what the network said.
 func (e *TimeoutError) Unwrap() error { return e.Err }
+
+// KeepError says that Options.OnBody could not keep an exchange. Neither the
+// page nor its host is to blame.
+type KeepError struct {
+	URL string // of the hop
+	Err error  // what the hook said
+}
+
+// Error implements error.
+func (e *KeepError) Error() string {
+	return fmt.Sprintf("keeping the raw body of %s: %v", e.URL, e.Err)
+}
+
+// Unwrap gives what the hook said.
+func (e *KeepError) Unwrap() error { return e.Err }

@@ -78,6 +78,7 @@ func (d Decision) String() string {
 const (
 	robotsFresh     = 24 * time.Hour      // RFC 9309 §2.4
 	robotsRetry     = 5 * time.Minute     // after a failure
+	robotsKeepRetry = time.Second         // after OnBody failed: the site is not to blame
 	robotsKeepGood  = 30 * 24 * time.Hour // how long a copy stands in for a failing server, §2.3.1.4
 	robotsRedirects = 5                   // §2.3.1.2
 	robotsOrigins   = 20000
@@ -138,11 +139,20 @@ func (c *robotsCache) decide(ctx context.Context, u *url.URL, p HostPolicy) (Dec
 	if err != nil {
 		return Decision{URL: d.URL, Reason: ReasonUnreachable, err: err}, err
 	}
-	return explain(d, u, last, good, c.t.opts.Now()), nil
+	return explain(d, robotsPath(u), last, good, c.t.opts.Now()), nil
 }
 
-// explain applies a fetch, or the older good one, to the URL.
-func explain(d Decision, u *url.URL, last, good *robotsFetch, now time.Time) Decision {
+// robotsPath is the part of a URL that rules are about.
+func robotsPath(u *url.URL) string {
+	path := u.EscapedPath()
+	if u.RawQuery != "" || u.ForceQuery {
+		path += "?" + u.RawQuery
+	}
+	return path
+}
+
+// explain applies a fetch, or the older good one, to a URL's path and query.
+func explain(d Decision, path string, last, good *robotsFetch, now time.Time) Decision {
 	d.RobotsURL, d.Status, d.RetryAt = last.url, last.status, last.expires
 	use := last
 	if last.file == nil {
@@ -158,10 +168,6 @@ func explain(d Decision, u *url.URL, last, good *robotsFetch, now time.Time) Dec
 	if use.noFile {
 		d.Reason = ReasonNoFile
 		return d
-	}
-	path := u.EscapedPath()
-	if u.RawQuery != "" || u.ForceQuery {
-		path += "?" + u.RawQuery
 	}
 	rule := use.file.test(path)
 	if rule == nil {
@@ -182,14 +188,8 @@ func (c *robotsCache) get(ctx context.Context, u *url.URL, p HostPolicy) (last, 
 	if err != nil {
 		return nil, nil, &ScopeError{URL: u.Redacted(), Reason: err.Error()}
 	}
-	if strings.Contains(host, ":") {
-		host = "[" + host + "]"
-	}
-	origin := &url.URL{Scheme: u.Scheme, Host: host + ":" + portOf(u), Path: "/robots.txt"}
-	if u.Port() == "" {
-		origin.Host = host
-	}
-	key := u.Scheme + "://" + host + ":" + portOf(u) + " " + p.egressKey()
+	origin := robotsOrigin(u, host)
+	key := u.Scheme + "://" + host + " " + portOf(u) + " " + p.egressKey()
 	c.mu.Lock()
 	e := c.entry(key)
 	if e.last != nil && c.t.opts.Now().Before(e.last.expires) {
@@ -270,6 +270,9 @@ func (c *robotsCache) fetch(ctx context.Context, origin *url.URL, p HostPolicy) 
 	for hop := 0; ; hop++ {
 		f.url = target.Redacted()
 		resp, body, err := c.fetchOnce(ctx, target, origin, p)
+		if kept := (*KeepError)(nil); errors.As(err, &kept) {
+			return f.unreachable(err, robotsKeepRetry)
+		}
 		if err != nil {
 			return f.unreachable(err, robotsRetry)
 		}

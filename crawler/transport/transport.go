@@ -80,6 +80,7 @@ type Exchange struct {
 	Method         string
 	URL            string // of this hop
 	RequestHeader  http.Header
+	Sent           [][2]string // header fields as they were written, in order; with HTTP/2 the pseudo fields too
 	Status         int
 	Proto          string // "HTTP/1.1", "HTTP/2.0"
 	ResponseHeader http.Header
@@ -292,19 +293,39 @@ func (t *Transport) exchange(out *http.Request, p HostPolicy, d *Decision) (*htt
 			p.Jar.SetCookies(out.URL, cookies)
 		}
 	}
+	if err := t.whole(resp, raw, out, p.Charset); err != nil {
+		return nil, err
+	}
+	return resp, nil
+}
+
+// Decode makes of a stored exchange what RoundTrip made of it: the header and
+// the body whole, decoded and in UTF-8. charset is that of the policy. raw and
+// header are not changed.
+func (t *Transport) Decode(req *http.Request, status int, header http.Header, raw []byte, charset string) (http.Header, []byte, error) {
+	resp := &http.Response{StatusCode: status, Header: header.Clone()}
+	if err := t.whole(resp, raw, req, charset); err != nil {
+		return nil, nil, err
+	}
+	body, err := io.ReadAll(resp.Body)
+	return resp.Header, body, err
+}
+
+// whole puts the decoded body into the response.
+func (t *Transport) whole(resp *http.Response, raw []byte, out *http.Request, charset string) error {
 	body, err := t.decode(resp, raw)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	contentType := resp.Header.Get("Content-Type")
 	if isSitemapArchive(out.URL.Path, body) {
 		if body, err = decodeOne("gzip", body, t.limits(len(raw))); err != nil {
-			return nil, err
+			return err
 		}
 		contentType = "application/xml"
 	}
-	if body, err = t.toText(resp, body, contentType, p.Charset); err != nil {
-		return nil, err
+	if body, err = t.toText(resp, body, contentType, charset); err != nil {
+		return err
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	resp.ContentLength = int64(len(body))
@@ -314,7 +335,7 @@ func (t *Transport) exchange(out *http.Request, p HostPolicy, d *Decision) (*htt
 	resp.Header.Del("Content-Encoding")
 	resp.TransferEncoding = nil
 	resp.Uncompressed = true // tells colly that nothing is left to decode
-	return resp, nil
+	return nil
 }
 
 // toText converts a text body and makes Content-Type tell the truth.
@@ -352,9 +373,10 @@ func (t *Transport) fetch(out *http.Request, p HostPolicy, d *Decision, limit in
 	if err := t.checkProxied(ctx, out.URL, p); err != nil {
 		return nil, nil, timedOut(ctx, err)
 	}
-	remote := ""
+	remote, sent := "", &sentHeader{}
 	out = out.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn: func(info httptrace.GotConnInfo) { remote = info.Conn.RemoteAddr().String() },
+		GotConn:          func(info httptrace.GotConnInfo) { remote = info.Conn.RemoteAddr().String(); sent.begin() },
+		WroteHeaderField: sent.wrote,
 	}))
 	started := time.Now()
 	resp, err := rt.RoundTrip(out)
@@ -374,7 +396,7 @@ func (t *Transport) fetch(out *http.Request, p HostPolicy, d *Decision, limit in
 		err = nil
 	}
 	x := &Exchange{
-		Method: out.Method, URL: out.URL.String(), RequestHeader: out.Header.Clone(),
+		Method: out.Method, URL: out.URL.String(), RequestHeader: out.Header.Clone(), Sent: sent.fields(),
 		Status: resp.StatusCode, Proto: resp.Proto, ResponseHeader: resp.Header.Clone(),
 		Raw: raw, Truncated: cut, Robots: d, RemoteAddr: remote, TLS: resp.TLS, InsecureTLS: p.InsecureTLS,
 		Started: started, Took: time.Since(started),
@@ -383,10 +405,38 @@ func (t *Transport) fetch(out *http.Request, p HostPolicy, d *Decision, limit in
 		// Under the caller's context: our own limits must not end the keeping of
 		// what came before they ran out.
 		if hookErr := t.opts.OnBody(caller, x); hookErr != nil {
-			return nil, nil, errors.Join(fmt.Errorf("keeping the raw body of %s: %w", x.URL, hookErr), err)
+			return nil, nil, errors.Join(&KeepError{URL: x.URL, Err: hookErr}, err)
 		}
 	}
 	return resp, raw, err
+}
+
+// sentHeader collects what the connection's own goroutine writes.
+type sentHeader struct {
+	mu   sync.Mutex
+	list [][2]string
+}
+
+// begin starts anew: a request is written again when a kept connection was
+// closed under it.
+func (s *sentHeader) begin() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.list = nil
+}
+
+func (s *sentHeader) wrote(name string, values []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, v := range values {
+		s.list = append(s.list, [2]string{name, v})
+	}
+}
+
+func (s *sentHeader) fields() [][2]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.list[:len(s.list):len(s.list)]
 }
 
 // readWire reads the body up to limit and says how it was cut, if it was.
