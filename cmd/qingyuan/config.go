@@ -15,15 +15,16 @@ import (
 // config is configs/qingyuan.yaml. Defaults come first, the file over them,
 // then QINGYUAN_* environment variables, then flags.
 type config struct {
-	Data         string      `yaml:"data"`         // folder of everything that is kept
-	Addr         string      `yaml:"addr"`         // where the triage pages listen, host:port
-	Hosts        []string    `yaml:"hosts"`        // names the pages may be asked under besides localhost and loopback
-	Language     string      `yaml:"language"`     // zh or en
-	Sites        string      `yaml:"sites"`        // folder of site configs
-	Dictionaries string      `yaml:"dictionaries"` // folder; empty: the built-in ones
-	Model        string      `yaml:"model"`        // file; empty: the built-in one; none: rules alone
-	Crawl        crawlConfig `yaml:"crawl"`
-	Log          logConfig   `yaml:"log"`
+	Data         string        `yaml:"data"`         // folder of everything that is kept
+	Addr         string        `yaml:"addr"`         // where the triage pages listen, host:port
+	Hosts        []string      `yaml:"hosts"`        // names the pages may be asked under besides localhost and loopback
+	Language     string        `yaml:"language"`     // zh or en
+	Sites        string        `yaml:"sites"`        // folder of site configs
+	Dictionaries string        `yaml:"dictionaries"` // folder; empty: the built-in ones
+	Model        string        `yaml:"model"`        // file; empty: the built-in one; none: rules alone
+	Crawl        crawlConfig   `yaml:"crawl"`
+	Archive      archiveConfig `yaml:"archive"`
+	Log          logConfig     `yaml:"log"`
 }
 
 type crawlConfig struct {
@@ -40,8 +41,9 @@ type logConfig struct {
 func defaultConfig() config {
 	return config{
 		Data: "./data", Addr: "127.0.0.1:8686", Language: "zh", Sites: "configs/sites",
-		Crawl: crawlConfig{Workers: 8, Tries: 5},
-		Log:   logConfig{Level: "info", Format: "text"},
+		Crawl:   crawlConfig{Workers: 8, Tries: 5},
+		Archive: archiveConfig{Enabled: true, MaxFile: 512},
+		Log:     logConfig{Level: "info", Format: "text"},
 	}
 }
 
@@ -116,6 +118,12 @@ func (c *config) check(at func(problem, remedy string, path ...any) strictyaml.M
 	}
 	if c.Crawl.Tries < 1 || c.Crawl.Tries > 100 {
 		ms = append(ms, at(fmt.Sprintf("%d tries are out of range", c.Crawl.Tries), "use 1 to 100", "crawl", "tries"))
+	}
+	if c.Archive.MaxFile < 1 || c.Archive.MaxFile > 100_000 {
+		ms = append(ms, at(fmt.Sprintf("%d MB are out of range", c.Archive.MaxFile), "use 1 to 100000", "archive", "max_file_mb"))
+	}
+	if c.Archive.KeepDays < 0 || c.Archive.KeepDays > 36_500 {
+		ms = append(ms, at(fmt.Sprintf("%d days are out of range", c.Archive.KeepDays), "use 1 to 36500, or 0 to keep everything", "archive", "keep_days"))
 	}
 	return ms
 }

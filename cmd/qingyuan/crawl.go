@@ -33,11 +33,19 @@ func runCrawl(ctx context.Context, std stdio, args []string) error {
 		return err
 	}
 	defer lock.Close()
-	hits := newCounter()
-	p, err := openPipeline(ctx, c, pipelineOptions{sources: sources, logger: logger, onHit: hits.add})
+	live, err := openLive(c, logger, nil)
 	if err != nil {
 		return err
 	}
+	hits := newCounter()
+	p, err := openPipeline(ctx, c, pipelineOptions{sources: sources, logger: logger, onHit: hits.add, live: live})
+	if err != nil {
+		return err
+	}
+	watching, stopWatching := context.WithCancel(ctx)
+	wait := followEdits(watching, live)
+	defer wait()
+	defer stopWatching()
 	summary, err := p.crawler.Run(ctx, *once)
 	closeErr := p.close()
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {

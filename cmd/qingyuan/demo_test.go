@@ -165,9 +165,10 @@ func TestKilledCrawlLosesNothing(t *testing.T) {
 		if diff := cmp.Diff(want, records(t, data)); diff != "" {
 			t.Fatalf("after %d kills the records differ (-undisturbed +killed):\n%s", kills, diff)
 		}
+		wantOriginals(t, data)
 		os.RemoveAll(data)
 	}
-	t.Logf("%d kills, %d records each time", kills, len(want))
+	t.Logf("%d kills, %d records each time, each with its archived original", kills, len(want))
 }
 
 // demoProcess runs the demo in a process of its own. With killAfter it is

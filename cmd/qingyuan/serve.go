@@ -33,6 +33,11 @@ func runServe(ctx context.Context, std stdio, args []string) error {
 		return fmt.Errorf("listening: %w", err)
 	}
 	defer ln.Close()
+	pages := &livePages{logger: logger}
+	live, err := openLive(c, logger, pages.changed)
+	if err != nil {
+		return err
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	var watch *crawlWatch
 	if !*noCrawl {
@@ -42,7 +47,7 @@ func runServe(ctx context.Context, std stdio, args []string) error {
 		}
 		defer lock.Close()
 		watch = newCrawlWatch()
-		run, closeCrawl, err := serveCrawl(ctx, c, logger, watch)
+		run, closeCrawl, err := serveCrawl(ctx, c, logger, watch, live)
 		if err != nil {
 			return err
 		}
@@ -54,23 +59,23 @@ func runServe(ctx context.Context, std stdio, args []string) error {
 		return err
 	}
 	defer store.Close()
-	pages, err := newPages(c, store, logger, siteTitles(c, logger), watch)
-	if err != nil {
+	if err := pages.open(c, store, siteTitles(c, logger), watch, live); err != nil {
 		return err
 	}
+	defer followEdits(ctx, live)() // ctx has ended when the group has
 	fmt.Fprintf(std.out, "http://%s/\n", ln.Addr())
 	group.Go(func() error { return servePages(ctx, ln, pages) })
 	return group.Wait()
 }
 
 // serveCrawl wires the endless crawl; run ends without error when ctx does.
-func serveCrawl(ctx context.Context, c config, logger *slog.Logger, watch *crawlWatch) (run func() error, done func() error, err error) {
+func serveCrawl(ctx context.Context, c config, logger *slog.Logger, watch *crawlWatch, live *classify.Live) (run func() error, done func() error, err error) {
 	sources, err := loadSources(c)
 	if err != nil {
 		return nil, nil, err
 	}
 	crawler.ClearCollyEnv()
-	p, err := openPipeline(ctx, c, pipelineOptions{sources: sources, logger: logger, onEvent: watch.event})
+	p, err := openPipeline(ctx, c, pipelineOptions{sources: sources, logger: logger, onEvent: watch.event, live: live})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -93,10 +98,16 @@ func newPages(c config, store index.Store, logger *slog.Logger, titles map[strin
 	if err != nil {
 		return nil, err
 	}
+	return dictionaryPages(c, dict, store, logger, titles, watch, nil)
+}
+
+// dictionaryPages is newPages with the names of a dictionary; live, when not
+// nil, tells what is wrong with its edits.
+func dictionaryPages(c config, dict *classify.Dictionary, store index.Store, logger *slog.Logger, titles map[string]string, watch *crawlWatch, live *classify.Live) (http.Handler, error) {
 	opts := triage.Options{Store: store, Categories: dict.Categories, Names: dict.Names(), Sources: titles, Logger: logger, Language: c.Language, Hosts: c.Hosts,
-		Digest: digestHandler(c, store, dict.Categories, logger)}
+		Digest: digestHandler(c, store, dict.Categories, logger), Original: originalOf(c)}
 	if watch != nil {
-		opts.Crawl = watch.status
+		opts.Crawl = crawlStatus(watch, live)
 	}
 	return triage.New(opts)
 }

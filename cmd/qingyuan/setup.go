@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"qingyuan/archive"
 	"qingyuan/classify"
 	"qingyuan/crawler"
 	"qingyuan/crawler/frontier"
@@ -163,6 +164,7 @@ type pipeline struct {
 	writer   *index.Writer
 	frontier frontier.Frontier
 	crawler  *crawler.Crawler
+	archive  *archive.Writer // nil: nothing is archived
 }
 
 // pipelineOptions are what a command adds to the config.
@@ -171,6 +173,7 @@ type pipelineOptions struct {
 	logger  *slog.Logger
 	onEvent func(crawler.Event)
 	onHit   func(index.Record) // each flagged record, after it is durable
+	live    *classify.Live     // judges the posts; nil: the dictionaries as they are now
 	backoff crawler.Backoff
 	// frontier is the file of the frontier in the data folder; frontier.db by
 	// default.
@@ -191,9 +194,16 @@ func lockCrawl(c config) (*frontiersqlite.Lock, error) {
 
 // openPipeline wires a crawl. The caller holds the lock of lockCrawl.
 func openPipeline(ctx context.Context, c config, opts pipelineOptions) (*pipeline, error) {
-	classifier, err := openClassifier(c)
-	if err != nil {
-		return nil, err
+	var judge judgement
+	var dictionary versions
+	if opts.live != nil {
+		judge, dictionary = opts.live.Classify, func() string { return opts.live.Classifier().Dictionary().Version }
+	} else {
+		classifier, err := openClassifier(c)
+		if err != nil {
+			return nil, err
+		}
+		judge, dictionary = classifier.Classify, func() string { return classifier.Dictionary().Version }
 	}
 	store, err := openStore(ctx, c)
 	if err != nil {
@@ -208,12 +218,15 @@ func openPipeline(ctx context.Context, c config, opts pipelineOptions) (*pipelin
 		return nil, fmt.Errorf("opening the frontier in %s: %w", c.Data, err)
 	}
 	p := &pipeline{store: store, frontier: f, writer: index.NewWriter(store, index.WriterOptions{Logger: opts.logger})}
-	rt, err := newTransport(c, opts)
+	var rt http.RoundTripper
+	if p.archive, err = openArchive(c, store, opts.logger); err == nil {
+		rt, err = newTransport(c, opts, p.archive, dictionary)
+	}
 	if err == nil {
 		p.crawler, err = crawler.New(opts.sources, crawler.Options{
 			Frontier: f, Transport: rt, Workers: c.Crawl.Workers, MaxTries: c.Crawl.Tries, Logger: opts.logger,
 			UserAgent: transport.UserAgent(version, c.Crawl.Contact), OnEvent: opts.onEvent, Backoff: opts.backoff,
-			Sink: sink(classifier, p.writer, opts.onHit),
+			Sink: sink(judge, p.writer, opts.onHit),
 		})
 	}
 	if err != nil {
@@ -223,16 +236,23 @@ func openPipeline(ctx context.Context, c config, opts pipelineOptions) (*pipelin
 	return p, nil
 }
 
-func newTransport(c config, opts pipelineOptions) (http.RoundTripper, error) {
-	return transport.New(transport.Options{UserAgent: transport.UserAgent(version, c.Crawl.Contact), Logger: opts.logger, Robots: true})
+func newTransport(c config, opts pipelineOptions, w *archive.Writer, dictionary versions) (http.RoundTripper, error) {
+	o := transport.Options{UserAgent: transport.UserAgent(version, c.Crawl.Contact), Logger: opts.logger, Robots: true}
+	if w != nil {
+		o.OnBody = keep(w, dictionary)
+	}
+	return transport.New(o)
 }
 
+// judgement gives the verdict on a post; see classify.Classifier.Classify.
+type judgement func(post.Post) (classify.Verdict, error)
+
 // sink classifies the posts of a page and waits until they are durable.
-func sink(classifier *classify.Classifier, w *index.Writer, onHit func(index.Record)) crawler.Sink {
+func sink(judge judgement, w *index.Writer, onHit func(index.Record)) crawler.Sink {
 	return func(ctx context.Context, posts []post.Post) error {
 		recs := make([]index.Record, 0, len(posts))
 		for _, p := range posts {
-			v, err := classifier.Classify(p)
+			v, err := judge(p)
 			if err != nil {
 				return fmt.Errorf("classifying %s: %w", p.URL, err)
 			}
@@ -252,7 +272,11 @@ func sink(classifier *classify.Classifier, w *index.Writer, onHit func(index.Rec
 
 func (p *pipeline) close() error {
 	var first error
-	for _, c := range []func() error{p.writer.Close, p.frontier.Close, p.store.Close} {
+	closers := []func() error{p.writer.Close, p.frontier.Close, p.store.Close}
+	if p.archive != nil {
+		closers = append([]func() error{p.archive.Close}, closers...) // it may ask the store for held posts
+	}
+	for _, c := range closers {
 		if err := c(); err != nil && first == nil {
 			first = err
 		}

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"sync/atomic"
+	"syscall"
+
+	"qingyuan/classify"
+	"qingyuan/index"
+	"qingyuan/triage"
+)
+
+// openLive builds a classifier that follows the operator's dictionary folder
+// and model file. The built-in dictionaries cannot change: then it is nil.
+func openLive(c config, logger *slog.Logger, changed func(*classify.Classifier)) (*classify.Live, error) {
+	if c.Dictionaries == "" {
+		return nil, nil
+	}
+	return classify.NewLive(classify.LiveOptions{
+		Load: func() (*classify.Classifier, error) {
+			classifier, err := openClassifier(c)
+			return classifier, prefixed(strings.TrimSuffix(c.Dictionaries, "/"), err)
+		},
+		Fingerprint: func() (string, error) { return dictionaryFingerprint(c) },
+		Logger:      logger,
+		Changed:     changed,
+	})
+}
+
+func dictionaryFingerprint(c config) (string, error) {
+	f, err := classify.FolderFingerprint(dictionaryFS(c))
+	if err != nil || c.Model == "" || c.Model == "none" {
+		return f, err
+	}
+	info, err := os.Stat(c.Model)
+	if err != nil {
+		return "", fmt.Errorf("looking at the model: %w", err)
+	}
+	return fmt.Sprintf("%s %d %d", f, info.Size(), info.ModTime().UnixNano()), nil
+}
+
+// followEdits watches until ctx ends; SIGHUP loads at once. It returns when
+// the signal is caught; wait returns when the watching has ended.
+func followEdits(ctx context.Context, live *classify.Live) (wait func()) {
+	if live == nil {
+		return func() {} // SIGHUP keeps its meaning: the terminal is gone
+	}
+	signals, done := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(signals, syscall.SIGHUP)
+	go func() {
+		defer close(done)
+		defer signal.Stop(signals)
+		live.Watch(ctx, signals)
+	}()
+	return func() { <-done }
+}
+
+// livePages are pages that are made anew when the dictionary changes, since
+// they show its names. Requests under way end on the old ones.
+type livePages struct {
+	logger  *slog.Logger
+	live    *classify.Live // nil: the dictionary is built in
+	make    func(*classify.Dictionary) (http.Handler, error)
+	current atomic.Pointer[http.Handler]
+}
+
+// open makes the first pages; see newPages.
+func (p *livePages) open(c config, store index.Store, titles map[string]string, watch *crawlWatch, live *classify.Live) error {
+	p.live = live
+	p.make = func(d *classify.Dictionary) (http.Handler, error) {
+		return dictionaryPages(c, d, store, p.logger, titles, watch, live)
+	}
+	if live != nil {
+		return p.use(live.Classifier().Dictionary())
+	}
+	d, err := classify.LoadDictionary(dictionaryFS(c))
+	if err != nil {
+		return err
+	}
+	return p.use(d)
+}
+
+// use makes the pages with the names of a dictionary.
+func (p *livePages) use(d *classify.Dictionary) error {
+	h, err := p.make(d)
+	if err != nil {
+		return err
+	}
+	p.current.Store(&h)
+	return nil
+}
+
+// changed is for classify.LiveOptions, once the pages are open.
+func (p *livePages) changed(c *classify.Classifier) {
+	if err := p.use(c.Dictionary()); err != nil {
+		p.logger.Error("the pages go on with the names of the dictionary before", "error", err)
+	}
+}
+
+func (p *livePages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := *p.current.Load()
+	if r.URL.Path != "/healthz" || p.live == nil {
+		h.ServeHTTP(w, r)
+		return
+	}
+	answer := heldAnswer{header: http.Header{}, status: http.StatusOK}
+	h.ServeHTTP(&answer, r)
+	var health map[string]any
+	if err := json.Unmarshal(answer.body.Bytes(), &health); err == nil {
+		s := p.live.Status()
+		health["dictionary"] = s.Dictionary
+		if len(s.Problems) > 0 {
+			health["dictionary_refused"] = s.Problems
+		}
+		if body, err := json.Marshal(health); err == nil {
+			answer.body.Reset()
+			answer.body.Write(append(body, '\n'))
+		}
+	}
+	for k, v := range answer.header {
+		if k != "Content-Length" {
+			w.Header()[k] = v
+		}
+	}
+	w.WriteHeader(answer.status)
+	w.Write(answer.body.Bytes()) //nolint:errcheck // the reader has gone
+}
+
+// heldAnswer holds an answer back.
+type heldAnswer struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (a *heldAnswer) Header() http.Header         { return a.header }
+func (a *heldAnswer) WriteHeader(status int)      { a.status = status }
+func (a *heldAnswer) Write(p []byte) (int, error) { return a.body.Write(p) }
+
+// crawlStatus is for triage.Options.Crawl: that of the crawl, with what is
+// wrong with the dictionaries.
+func crawlStatus(watch *crawlWatch, live *classify.Live) func(context.Context) (triage.CrawlStatus, error) {
+	if live == nil {
+		return watch.status
+	}
+	return func(ctx context.Context) (triage.CrawlStatus, error) {
+		status, err := watch.status(ctx)
+		s := live.Status()
+		if n := len(s.Problems); n > 0 {
+			problem := fmt.Sprintf("dictionary edit refused, %s stays in use; mistakes: %d: %s", s.Dictionary, n, strings.Join(s.Problems[:min(n, shownProblems)], " · "))
+			status.Problem = strings.TrimPrefix(status.Problem+" · "+problem, " · ")
+		}
+		return status, err
+	}
+}
+
+// shownProblems is how many mistakes the overview shows; the log and /healthz
+// have all.
+const shownProblems = 5
