@@ -39,6 +39,7 @@ type Classifier struct {
 	matcher *matcher
 	seg     *segmenter
 	model   *Model
+	learned []int // category of the dictionary → category of the model, or −1
 	pool    sync.Pool
 }
 
@@ -59,6 +60,7 @@ func New(opts Options) (*Classifier, error) {
 		return nil, fmt.Errorf("building the matcher: %w", err)
 	}
 	c.matcher = m
+	c.learned = c.model.categoriesOf(c.lex.cats)
 	c.pool.New = func() any { return newAnalysis(c) }
 	return c, nil
 }
@@ -95,9 +97,10 @@ type analysis struct {
 
 	post      post.Post
 	text      string
-	original  []rune
+	original  sourceText
 	norm      normalized
 	scratch   matchScratch
+	segments  segmentScratch
 	matches   []match
 	rules     *ruleRun
 	sentence  []int32
@@ -105,23 +108,35 @@ type analysis struct {
 	quotes    []span
 	words     []span
 	wordsDone bool
+	extractor extractor
 	entities  []Entity
 	places    []span // of entities, in the normalised text
 	evidence  []evidence
 	evasions  evasionSet
-	stances   map[Stance]float64
+	onHit     func(hit)
+	isWord    func([]rune) bool
+	seenTerms []int32 // term → one more than the index of its evidence
+	seenRules []bool  // rule → has evidence
+	cover     []int32 // see dropNested
+	weighing  weighing
 
 	gramBuf     []gramChar
 	gramsBuf    []gram
 	seenBuckets []uint64
-	sums        []int32
 	classBuf    []uint32
-	flagWeights []int8
+	rowSums     rowSums
+	flagGrams   []flagGram
+	modelOdds   []float64
 	clauseBuf   []clauseWeight
 }
 
 func newAnalysis(c *Classifier) *analysis {
-	return &analysis{c: c, numCategories: len(c.lex.cats), rules: newRuleRun(c.lex), stances: map[Stance]float64{}}
+	a := &analysis{c: c, numCategories: len(c.lex.cats), rules: newRuleRun(c.lex), isWord: c.seg.isWordRunes}
+	a.onHit = a.hit
+	a.seenTerms, a.seenRules = make([]int32, len(c.lex.terms)), make([]bool, len(c.lex.rules))
+	a.cover = make([]int32, a.numCategories)
+	a.weighing.init(a.numCategories)
+	return a
 }
 
 // analyse gathers the evidence in p.
@@ -130,9 +145,8 @@ func (a *analysis) analyse(p post.Post) {
 	if !knownSource[p.SourceType] {
 		a.post.SourceType = "" // a made-up place must not tip a verdict
 	}
-	a.matches, a.evidence, a.wordsDone, a.evasions = a.matches[:0], a.evidence[:0], false, 0
-	clear(a.stances)
-	a.original = append(a.original[:0], []rune(a.text)...)
+	a.matches, a.evidence, a.wordsDone, a.segments.ready, a.evasions = a.matches[:0], a.evidence[:0], false, false, 0
+	a.original.read(a.text)
 	normalize(a.text, &a.norm)
 	a.sentence, a.sentences = splitSentences(a.norm.runes, a.sentence, a.sentences)
 	a.quotes = quotedSpans(a.norm.runes, a.quotes)
@@ -142,8 +156,8 @@ func (a *analysis) analyse(p post.Post) {
 	a.markGroups()
 	a.rules.run(a.c.lex, a.sentence, a.sentences)
 	gone := a.cancelled()
-	a.termEvidence(gone)
-	a.ruleEvidence(gone)
+	a.termEvidence(&gone)
+	a.ruleEvidence(&gone)
 	a.contactEvidence()
 	a.evasionEvidence()
 	a.sourceEvidence()
@@ -152,21 +166,23 @@ func (a *analysis) analyse(p post.Post) {
 
 // match scans for atoms and drops those that cut words.
 func (a *analysis) match() {
-	a.c.matcher.scan(&a.norm, &a.scratch, a.c.seg.isWord, func(h hit) {
-		m := match{atom: h.id, span: span{int32(h.start), int32(h.end)}, evasion: h.evasions}
-		if a.c.lex.atoms[h.id].boundary && h.evasions == 0 && h.gaps == 0 && a.c.seg.mayCut(a.norm.runes, m.span) && cutsWord(a.segmented(), m.span) {
-			return
-		}
-		a.matches = append(a.matches, m)
-	})
+	a.c.matcher.scan(&a.norm, &a.scratch, a.isWord, a.onHit)
 	a.dropNested()
+}
+
+func (a *analysis) hit(h hit) {
+	m := match{atom: h.id, span: span{int32(h.start), int32(h.end)}, evasion: h.evasions}
+	if a.c.lex.atoms[h.id].boundary && h.evasions == 0 && h.gaps == 0 && a.c.seg.mayCut(a.norm.runes, &a.segments, m.span) && cutsWord(a.segmented(), m.span) {
+		return
+	}
+	a.matches = append(a.matches, m)
 }
 
 // segmented returns the words of the text, cut on first use.
 func (a *analysis) segmented() []span {
 	if !a.wordsDone {
 		a.wordsDone = true
-		words, err := a.c.seg.words(a.norm.runes, a.words)
+		words, err := a.c.seg.words(a.norm.runes, &a.segments, a.words)
 		if err != nil {
 			words = nil // no veto without a segmenter
 		}
@@ -181,12 +197,16 @@ func (a *analysis) segmented() []span {
 func (a *analysis) dropNested() {
 	lex := a.c.lex
 	slices.SortFunc(a.matches, func(x, y match) int {
-		return cmp.Or(cmp.Compare(x.start, y.start), cmp.Compare(y.end, x.end), cmp.Compare(x.atom, y.atom))
+		if x.start != y.start {
+			return int(x.start - y.start)
+		}
+		if x.end != y.end {
+			return int(y.end - x.end)
+		}
+		return int(x.atom - y.atom)
 	})
-	var cover []int32 // per category: end of the longest term match so far
-	for range a.numCategories {
-		cover = append(cover, 0)
-	}
+	cover := a.cover // per category: end of the longest term match so far
+	clear(cover)
 	keep := a.matches[:0]
 	for _, m := range a.matches {
 		at := &lex.atoms[m.atom]
@@ -211,7 +231,7 @@ func (a *analysis) findEntities() {
 		at := &a.c.lex.atoms[m.atom]
 		subject = subject || len(at.terms) > 0 || at.domain && m.end-m.start > 1
 	}
-	a.entities, a.places = entities(&a.norm, a.original, a.places[:0], subject)
+	a.entities, a.places = a.extractor.entities(&a.norm, &a.original, a.places[:0], subject)
 }
 
 func (a *analysis) markGroups() {
@@ -223,33 +243,14 @@ func (a *analysis) markGroups() {
 	}
 	for _, s := range a.sentences {
 		if s.end > s.start && (a.norm.runes[s.end-1] == '？' || a.norm.runes[s.end-1] == '?') {
-			a.rules.mark(lex, lex.groupOf["$question_mark"], span{s.end - 1, s.end})
+			a.rules.mark(lex, lex.builtin.questionMark, span{s.end - 1, s.end})
 		}
 	}
 	for i, e := range a.entities {
-		for _, class := range classesOf(e) {
-			a.rules.mark(lex, lex.groupOf[class], a.places[i])
+		for _, g := range lex.builtin.of(&e) {
+			a.rules.mark(lex, g, a.places[i])
 		}
 	}
-}
-
-// classesOf names the built-in classes an entity belongs to.
-func classesOf(e Entity) []string {
-	switch {
-	case e.Official:
-		return []string{"$hotline"}
-	case e.Type == EntityPhone:
-		return []string{"$contact", "$phone"}
-	case e.Type == EntityURL:
-		return []string{"$contact", "$link"}
-	case e.Type == EntityAmount:
-		return []string{"$amount"}
-	case e.Type == EntityPercent:
-		return []string{"$percent"}
-	case IsContact(e.Type):
-		return []string{"$contact"}
-	}
-	return nil
 }
 
 func (a *analysis) sentenceOf(pos int32) int32 {
@@ -260,6 +261,9 @@ func (a *analysis) sentenceOf(pos int32) int32 {
 }
 
 func (a *analysis) isQuoted(s span) bool {
+	if len(a.quotes) == 0 {
+		return false
+	}
 	i, _ := slices.BinarySearchFunc(a.quotes, s.start, func(q span, pos int32) int { return cmp.Compare(q.end, pos) })
 	for ; i < len(a.quotes) && a.quotes[i].start <= s.start; i++ {
 		if s.end <= a.quotes[i].end {
@@ -271,34 +275,39 @@ func (a *analysis) isQuoted(s span) bool {
 
 // termEvidence adds each term once, at its strongest place: outside quotation
 // first.
-func (a *analysis) termEvidence(gone cancellation) {
+func (a *analysis) termEvidence(gone *cancellation) {
 	lex := a.c.lex
-	seen := map[int32]int{}
+	seen := a.seenTerms
 	for _, m := range a.matches {
 		for _, t := range lex.atoms[m.atom].terms {
-			ref := lex.terms[t]
+			ref := &lex.terms[t]
 			if gone.term(ref.category, ref.group) {
 				continue
 			}
 			quoted := a.isQuoted(m.span)
-			if i, ok := seen[t]; ok {
-				if e := &a.evidence[i]; e.quoted && !quoted {
+			if i := seen[t]; i > 0 {
+				if e := &a.evidence[i-1]; e.quoted && !quoted {
 					e.quoted, e.span = false, m.span
 				}
 				continue
 			}
-			seen[t] = len(a.evidence)
+			seen[t] = int32(len(a.evidence)) + 1
 			a.evasions |= m.evasion
 			a.evidence = append(a.evidence, evidence{kind: ReasonTerm, id: ref.term.ID, category: ref.category, weight: ref.term.Weight,
 				span: m.span, placed: true, quoted: quoted, weak: ref.term.Ambiguous || lex.atoms[m.atom].initials})
 		}
 	}
+	for _, m := range a.matches {
+		for _, t := range lex.atoms[m.atom].terms {
+			seen[t] = 0
+		}
+	}
 }
 
 // ruleEvidence adds each rule, exception and cue that fired once.
-func (a *analysis) ruleEvidence(gone cancellation) {
+func (a *analysis) ruleEvidence(gone *cancellation) {
 	lex := a.c.lex
-	seen := map[int32]bool{}
+	seen := a.seenRules
 	for _, f := range a.rules.fired {
 		r := &lex.rules[f.rule]
 		if r.rule.Helper || r.rule.Weight == 0 || seen[f.rule] || gone.rule(r) {
@@ -315,6 +324,9 @@ func (a *analysis) ruleEvidence(gone cancellation) {
 		}
 		a.evidence = append(a.evidence, evidence{kind: kind, id: r.rule.ID, category: r.category, stance: r.rule.Stance, weight: r.rule.Weight,
 			span: f.span, placed: true, quoted: quoted, call: strings.HasPrefix(r.rule.ID, "offer-contact")})
+	}
+	for _, f := range a.rules.fired {
+		seen[f.rule] = false
 	}
 }
 
@@ -348,25 +360,29 @@ func (a *analysis) cancelled() cancellation {
 	return c
 }
 
-func (c cancellation) term(category, group int32) bool {
-	return c.categories[category] || c.terms[group]
+func (c *cancellation) term(category, group int32) bool {
+	return c.categories != nil && (c.categories[category] || c.terms[group])
 }
 
-func (c cancellation) rule(r *compiledRule) bool {
-	return c.rules[r.rule.ID] || r.category >= 0 && r.rule.kind == kindRule && c.categories[r.category]
+func (c *cancellation) rule(r *compiledRule) bool {
+	return c.categories != nil && (c.rules[r.rule.ID] || r.category >= 0 && r.rule.kind == kindRule && c.categories[r.category])
 }
 
 // contactEvidence adds the suspect's contacts, one a type.
 func (a *analysis) contactEvidence() {
-	seen := map[string]bool{}
-	for i, e := range a.entities {
+	first := len(a.evidence)
+	for i := range a.entities {
+		e := &a.entities[i]
 		w := contactWeights[e.Type]
-		if w == 0 || e.Official || seen[e.Type] {
+		if w == 0 || e.Official {
 			continue
 		}
-		seen[e.Type] = true
+		id := contactIDs[e.Type]
+		if slices.ContainsFunc(a.evidence[first:], func(e evidence) bool { return e.id == id }) {
+			continue
+		}
 		s := a.places[i]
-		a.evidence = append(a.evidence, evidence{kind: ReasonSignal, id: "contact." + e.Type, category: -1, stance: StanceOffer, weight: w,
+		a.evidence = append(a.evidence, evidence{kind: ReasonSignal, id: id, category: -1, stance: StanceOffer, weight: w,
 			span: s, placed: true, quoted: a.isQuoted(s), call: true})
 		a.evasions |= a.norm.evasionsIn(s) & contactEvasions
 	}
@@ -374,6 +390,9 @@ func (a *analysis) contactEvidence() {
 
 // evasionEvidence adds the disguises that had to be undone.
 func (a *analysis) evasionEvidence() {
+	if a.evasions&evNames == 0 {
+		return
+	}
 	left := evasionCap
 	for _, e := range a.evasions.names() {
 		w := min(left, evasionWeights[e])
@@ -388,13 +407,15 @@ func (a *analysis) evasionEvidence() {
 // sourceEvidence adds the prior of the place of publication.
 func (a *analysis) sourceEvidence() {
 	w := 0.0
-	id := "source." + a.post.SourceType
+	id := ""
 	switch a.post.Kind {
 	case post.KindComment:
 	case post.KindAd:
 		w, id = slotWeight, "source.ad_slot"
 	default:
-		w = sourceWeights[a.post.SourceType]
+		if w = sourceWeights[a.post.SourceType]; w != 0 {
+			id = "source." + a.post.SourceType
+		}
 	}
 	if w != 0 {
 		a.evidence = append(a.evidence, evidence{kind: ReasonSignal, id: id, category: -1, weight: w})
@@ -404,7 +425,10 @@ func (a *analysis) sourceEvidence() {
 // supportAmbiguous lets an ambiguous term count in full when its category has
 // other evidence, or a contact stands within a sentence of it.
 func (a *analysis) supportAmbiguous() {
-	firm := map[int32]bool{}
+	if !slices.ContainsFunc(a.evidence, func(e evidence) bool { return e.weak }) {
+		return
+	}
+	firm := make([]bool, a.numCategories)
 	for i := range a.evidence {
 		if e := &a.evidence[i]; e.category >= 0 && !e.weak && e.weight > 0 {
 			firm[e.category] = true
@@ -415,7 +439,7 @@ func (a *analysis) supportAmbiguous() {
 		if !e.weak {
 			continue
 		}
-		if firm[e.category] || a.callNear(e.span) {
+		if e.category >= 0 && firm[e.category] || a.callNear(e.span) {
 			e.weak = false
 		}
 	}

@@ -30,7 +30,7 @@ func (a *analysis) verdict() Verdict {
 	if m != nil {
 		mv = a.consult(m)
 	}
-	best, learned := a.decide(mv)
+	best, learned := a.decide()
 	reasons, total := a.reasons(best, mv.bias, learned)
 	v := Verdict{
 		Score: logistic(total), Entities: a.entities, Reasons: reasons,
@@ -42,17 +42,16 @@ func (a *analysis) verdict() Verdict {
 	if m != nil {
 		v.Model = m.Version
 	}
-	v.Categories = a.categoryScores(mv, v.Score >= 0.5)
+	var strongest int
+	v.Categories, strongest = a.categoryScores(mv, v.Score >= 0.5)
 	threshold := 0.5
-	if len(v.Categories) > 0 {
-		if c, ok := a.c.dict.Category(v.Categories[0].ID); ok {
-			threshold = c.Threshold
-		}
+	if strongest >= 0 {
+		threshold = a.c.dict.Categories[strongest].Threshold
 	}
 	v.Flagged = len(v.Categories) > 0 && v.Score >= threshold
 	v.Stance, v.StanceScores = a.stance(total, mv, v.Flagged)
 	if v.Flagged {
-		v.Severity = a.severity(v)
+		v.Severity = a.severity(&v, a.c.dict.Categories[strongest].Severity)
 	}
 	return v
 }
@@ -67,69 +66,92 @@ func (c *Classifier) ruleScale() float64 {
 
 // decide picks the view that speaks most for an offer, dictionary and model
 // together.
-func (a *analysis) decide(mv modelView) (view, modelShare) {
+func (a *analysis) decide() (view, *modelShare) {
 	m := a.c.model
+	learned, other := &a.weighing.learned[0], &a.weighing.learned[1]
 	if m == nil {
-		return a.judge(), modelShare{}
+		*learned = modelShare{}
+		return a.judge(), learned
 	}
-	best := a.look(nil)
-	learned := a.share(m, nil)
+	best := a.wholeView()
+	a.share(m, nil, learned)
 	highest := best.logit*m.head.RuleScale + learned.flag
 	for _, v := range a.localViews() {
-		s := a.share(m, v.window)
-		if total := v.logit*m.head.RuleScale + s.flag; total > highest {
-			best, learned, highest = v, s, total
+		a.share(m, v.window, other)
+		if total := v.logit*m.head.RuleScale + other.flag; total > highest {
+			best, highest = v, total
+			learned, other = other, learned
 		}
 	}
 	return best, learned
 }
 
+// reasonKey is a reason before it is written out.
+type reasonKey struct {
+	weight float64
+	of     int32 // baseReason, index of the evidence, or after those of the clause
+}
+
+const baseReason = -1
+
 // reasons lists the shares as reasons, strongest first, and their sum.
-func (a *analysis) reasons(best view, bias float64, learned modelShare) ([]Reason, float64) {
+func (a *analysis) reasons(best view, bias float64, learned *modelShare) ([]Reason, float64) {
 	scale := a.c.ruleScale()
-	out := []Reason{{Kind: ReasonSignal, ID: "base", Weight: baseWeight*scale + bias}}
-	weights := make([]float64, len(a.evidence))
-	copy(weights, learned.evidence)
+	weights := slices.Grow(a.weighing.weights[:0], len(a.evidence))[:len(a.evidence)]
+	clear(weights[copy(weights, learned.evidence):])
 	for _, s := range best.shares {
 		weights[s.index] += s.weight * scale
 	}
+	keys := append(a.weighing.keys[:0], reasonKey{baseWeight*scale + bias, baseReason})
 	for i, w := range weights {
-		if w == 0 {
-			continue
+		if w != 0 {
+			keys = append(keys, reasonKey{w, int32(i)})
 		}
+	}
+	for i, g := range learned.clauses {
+		if g.weight != 0 {
+			keys = append(keys, reasonKey{g.weight, int32(len(a.evidence) + i)})
+		}
+	}
+	a.weighing.weights, a.weighing.keys = weights, keys
+	slices.SortStableFunc(keys, func(x, y reasonKey) int { return cmp.Compare(math.Abs(y.weight), math.Abs(x.weight)) })
+	out := make([]Reason, len(keys))
+	total := 0.0
+	for i, k := range keys {
+		a.reason(&out[i], k, learned)
+		total += k.weight
+	}
+	return out, total
+}
+
+// reason writes one out.
+func (a *analysis) reason(r *Reason, k reasonKey, learned *modelShare) {
+	r.Weight = k.weight
+	switch i := int(k.of); {
+	case i == baseReason:
+		r.Kind, r.ID = ReasonSignal, "base"
+	case i < len(a.evidence):
 		e := &a.evidence[i]
-		r := Reason{Kind: e.kind, ID: e.id, Weight: w}
+		r.Kind, r.ID = e.kind, e.id
 		if e.category >= 0 {
 			r.Category = a.c.lex.cats[e.category]
 		}
 		if e.placed {
 			r.Start, r.End, r.Text = a.published(e.span)
 		}
-		out = append(out, r)
-	}
-	for _, g := range learned.clauses {
-		if g.weight == 0 {
-			continue
-		}
-		r := Reason{Kind: ReasonModel, ID: "context", Weight: g.weight}
-		if g.span.end > g.span.start {
+	default:
+		r.Kind, r.ID = ReasonModel, "context"
+		if s := learned.clauses[i-len(a.evidence)].span; s.end > s.start {
 			r.ID = "ngram"
-			r.Start, r.End, r.Text = a.published(g.span)
+			r.Start, r.End, r.Text = a.published(s)
 		}
-		out = append(out, r)
 	}
-	slices.SortStableFunc(out, func(x, y Reason) int { return cmp.Compare(math.Abs(y.Weight), math.Abs(x.Weight)) })
-	total := 0.0
-	for _, r := range out {
-		total += r.Weight
-	}
-	return out, total
 }
 
 // published maps a place of the normalised text to the published characters.
 func (a *analysis) published(s span) (start, end int, text string) {
 	start, end = a.norm.origin(int(s.start), int(s.end))
-	return start, end, string(a.original[start:end])
+	return start, end, a.original.slice(start, end)
 }
 
 // modelCategoryOdds is the least log-odds at which the model names a category
@@ -145,39 +167,48 @@ const (
 // which the model alone may see an offer: fewer say nothing by themselves.
 const minGuessRunes = 6
 
-// categoryScores ranks the categories with any evidence. For an offer of which
-// the dictionary knows nothing the model's best guess stands alone.
-func (a *analysis) categoryScores(mv modelView, offer bool) []CategoryScore {
-	all := func(*evidence) bool { return true }
+// categoryScores ranks the categories with any evidence, and returns the index
+// of the strongest, or −1. For an offer of which the dictionary knows nothing
+// the model's best guess stands alone.
+func (a *analysis) categoryScores(mv modelView, offer bool) ([]CategoryScore, int) {
 	out := []CategoryScore{}
-	guess, guessOdds := "", modelGuessOdds
+	guess, guessOdds := -1, modelGuessOdds
 	for c, id := range a.c.lex.cats {
-		_, total := a.categoryShares(int32(c), all)
+		total := a.weighing.whole[c]
 		o := -2.5 + 2*total
 		learned := math.Inf(-1)
-		if i := a.modelCategory(id); i >= 0 {
+		if i := a.c.learned[c]; i >= 0 {
 			learned = mv.categories[i]
 			o += learned
 			if learned > guessOdds {
-				guess, guessOdds = id, learned
+				guess, guessOdds = c, learned
 			}
 		}
 		if total > 0 || learned >= modelCategoryOdds {
 			out = append(out, CategoryScore{ID: id, Score: logistic(o)})
 		}
 	}
-	if len(out) == 0 && offer && guess != "" && len(a.norm.stream) >= minGuessRunes {
-		out = append(out, CategoryScore{ID: guess, Score: logistic(guessOdds)})
+	if len(out) == 0 {
+		if !offer || guess < 0 || len(a.norm.stream) < minGuessRunes {
+			return out, -1
+		}
+		return append(out, CategoryScore{ID: a.c.lex.cats[guess], Score: logistic(guessOdds)}), guess
 	}
 	slices.SortStableFunc(out, func(x, y CategoryScore) int { return cmp.Compare(y.Score, x.Score) })
-	return out
+	return out, slices.Index(a.c.lex.cats, out[0].ID)
 }
 
-func (a *analysis) modelCategory(id string) int {
-	if a.c.model == nil {
-		return -1
+// categoriesOf finds the dictionary's categories among the model's; −1 where
+// there is no model, or none of that name.
+func (m *Model) categoriesOf(cats []string) []int {
+	out := make([]int, len(cats))
+	for c, id := range cats {
+		out[c] = -1
+		if m != nil {
+			out[c] = slices.Index(m.head.Categories, id)
+		}
 	}
-	return slices.Index(a.c.model.head.Categories, id)
+	return out
 }
 
 // learnedCues is the weight of the stance cues beside a model, which has learned
@@ -191,57 +222,76 @@ func (a *analysis) stance(total float64, mv modelView, flagged bool) (Stance, ma
 	if mv.stances != nil {
 		cues, quiet = learnedCues, 0
 	}
-	sums := map[Stance]float64{StanceOffer: total, StanceOther: 0.3 * quiet}
-	for _, s := range Stances[1:] {
-		var shares []share
-		for i := range a.evidence {
-			if e := &a.evidence[i]; e.stance == s && e.category < 0 {
-				shares = append(shares, share{i, e.weight})
+	sums := [len(Stances)]float64{}
+	sums[offerIndex], sums[otherIndex] = total, 0.3*quiet
+	shares := a.weighing.free
+	for i, s := range Stances {
+		if i == offerIndex {
+			continue
+		}
+		shares = shares[:0]
+		for j := range a.evidence {
+			if e := &a.evidence[j]; e.stance == s && e.category < 0 {
+				shares = append(shares, share{j, e.weight})
 			}
 		}
-		sums[s] += cues*decay(shares, benignDecay, benignCap) - quiet
+		sums[i] += cues*decay(shares, benignDecay, benignCap) - quiet
 	}
+	a.weighing.free = shares
 	switch a.post.SourceType {
 	case "news":
-		sums[StanceReport] += 1
+		sums[slices.Index(Stances[:], StanceReport)] += 1
 	case "official":
-		sums[StanceWarning] += 1
+		sums[slices.Index(Stances[:], StanceWarning)] += 1
 	case "qa":
-		sums[StanceQuestion] += 0.5
+		sums[slices.Index(Stances[:], StanceQuestion)] += 0.5
 	}
-	for i, s := range Stances {
-		if mv.stances != nil && s != StanceOffer {
-			sums[s] += mv.stances[i]
+	for i := range Stances {
+		if mv.stances != nil && i != offerIndex {
+			sums[i] += mv.stances[i]
 		}
 	}
-	scores := make(map[Stance]float64, len(Stances))
+	return rankStances(&sums, flagged)
+}
+
+// Places in Stances.
+const (
+	offerIndex = 0
+	otherIndex = len(Stances) - 1
+)
+
+// rankStances turns log-odds into probabilities that sum to 1 and names the
+// best.
+func rankStances(odds *[len(Stances)]float64, flagged bool) (Stance, map[Stance]float64) {
 	highest, z := math.Inf(-1), 0.0
-	for _, s := range Stances {
-		highest = max(highest, sums[s])
+	for _, o := range odds {
+		highest = max(highest, o)
 	}
-	for _, s := range Stances {
-		scores[s] = math.Exp(sums[s] - highest)
-		z += scores[s]
+	for i, o := range odds {
+		odds[i] = math.Exp(o - highest)
+		z += odds[i]
 	}
-	best := StanceOther
-	for _, s := range Stances {
-		scores[s] /= z
-		if scores[s] > scores[best] {
-			best = s
+	scores := make(map[Stance]float64, len(Stances))
+	best := otherIndex
+	for i, s := range Stances {
+		odds[i] /= z
+		scores[s] = odds[i]
+		if odds[i] > odds[best] {
+			best = i
 		}
 	}
 	if flagged {
 		return StanceOffer, scores
 	}
-	if best == StanceOffer {
-		best = StanceOther
-		for _, s := range Stances[1:] {
-			if scores[s] > scores[best] {
-				best = s
+	if best == offerIndex {
+		best = otherIndex
+		for i := range Stances {
+			if i != offerIndex && odds[i] > odds[best] {
+				best = i
 			}
 		}
 	}
-	return best, scores
+	return Stances[best], scores
 }
 
 // severities in rising order.
@@ -249,11 +299,8 @@ var severities = []Severity{SeverityLow, SeverityMedium, SeverityHigh, SeverityC
 
 // severity starts from the category's base and moves by what makes a hit more
 // or less worth an investigator's time.
-func (a *analysis) severity(v Verdict) Severity {
-	level := 1
-	if c, ok := a.c.dict.Category(v.Categories[0].ID); ok {
-		level = slices.Index(severities, c.Severity)
-	}
+func (a *analysis) severity(v *Verdict, base Severity) Severity {
+	level := slices.Index(severities, base)
 	contact := false
 	for _, e := range v.Entities {
 		contact = contact || IsContact(e.Type) && !e.Official

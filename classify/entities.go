@@ -58,16 +58,6 @@ var cueWords = sortedCues([]cueWord{
 	{"抖音号", EntityDouyin, false}, {"抖音", EntityDouyin, true}, {"dy", EntityDouyin, true}, {"微博", EntityWeibo, true}, {"小红书号", EntityXiaohongshu, false}, {"小红书", EntityXiaohongshu, true}, {"红薯", EntityXiaohongshu, true},
 })
 
-// cuesByFirst finds the cue words that begin with a rune.
-var cuesByFirst = func() map[rune][]cueWord {
-	m := map[rune][]cueWord{}
-	for _, c := range cueWords {
-		first := []rune(c.text)[0]
-		m[first] = append(m[first], c)
-	}
-	return m
-}()
-
 func sortedCues(cues []cueWord) []cueWord {
 	slices.SortStableFunc(cues, func(a, b cueWord) int { return len([]rune(b.text)) - len([]rune(a.text)) })
 	return cues
@@ -88,12 +78,6 @@ var digitOf = map[rune]byte{
 	'九': '9', '玖': '9', '酒': '9', '久': '9', '勾': '9', '韭': '9', '就': '9',
 }
 
-// plainNumeral are the signs that mean a digit by themselves; a disguised
-// number must consist mostly of these.
-func plainNumeral(r rune) bool {
-	return r >= '0' && r <= '9' || strings.ContainsRune("零〇一壹幺二贰两三叁四肆五伍六陆七柒八捌九玖", r)
-}
-
 // digitRun is a run of characters that read as a number.
 type digitRun struct {
 	start, end int // in the folded text
@@ -105,7 +89,7 @@ type digitRun struct {
 // numbers, and the work per entity must not grow with a hostile text.
 const maxEntities = 200
 
-// extractor finds entities in folded text.
+// extractor finds entities in folded text. Its buffer is reused.
 type extractor struct {
 	text []rune // folded
 	n    *normalized
@@ -117,24 +101,44 @@ type extractor struct {
 //
 // bare says that a Latin name standing alone in its clause may be taken for an
 // account though nothing announces it: the text is about our subjects.
-func entities(n *normalized, original []rune, places []span, bare bool) ([]Entity, []span) {
-	x := extractor{text: n.runes, n: n}
-	x.emails()
-	x.urls()
+func (x *extractor) entities(n *normalized, original *sourceText, places []span, bare bool) ([]Entity, []span) {
+	x.text, x.n, x.out = n.runes, n, x.out[:0]
+	var seen runeTrait
+	for _, r := range x.text {
+		seen |= traits.of(r)
+	}
+	word := seen&traitWord != 0
+	if word && seen&traitAt != 0 {
+		x.emails()
+	}
+	if word {
+		x.urls()
+	}
 	x.accounts()
-	x.numbers()
-	x.afterwords()
-	x.bareAccounts(bare)
-	x.money()
-	x.companies()
+	if seen&traitNumeral != 0 {
+		x.numbers()
+	}
+	if word {
+		x.afterwords()
+		x.bareAccounts(bare)
+	}
+	if seen&traitCount != 0 {
+		x.money()
+	}
+	if seen&traitFirm != 0 {
+		x.companies()
+	}
+	if len(x.out) == 0 {
+		return nil, places
+	}
 	slices.SortFunc(x.out, func(a, b Entity) int { return a.Start - b.Start })
 	for i := range x.out {
 		e := &x.out[i]
 		places = append(places, span{int32(e.Start), int32(e.End)})
 		e.Start, e.End = n.origin(e.Start, e.End)
-		e.Raw = string(original[e.Start:e.End])
+		e.Raw = original.slice(e.Start, e.End)
 	}
-	return x.out, places
+	return slices.Clone(x.out), places
 }
 
 // add records text[start:end] as an entity, unless a part of it is taken.
@@ -163,6 +167,19 @@ func (x *extractor) at(i int) rune {
 		return 0
 	}
 	return x.text[i]
+}
+
+// hasRunes is hasPrefix for a word as characters.
+func (x *extractor) hasRunes(i int, word []rune) (int, bool) {
+	if len(x.text)-i < len(word) {
+		return 0, false
+	}
+	for j, r := range word {
+		if x.text[i+j] != r {
+			return 0, false
+		}
+	}
+	return i + len(word), true
 }
 
 // hasPrefix reports whether word stands at i, and where it ends.

@@ -1,6 +1,7 @@
 package classify
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -15,19 +16,23 @@ import (
 // whole text is taken.
 func (x *extractor) bareAccounts(subject bool) {
 	for i := 0; i < len(x.text); i++ {
-		if !isLatin(x.text[i]) || isASCIIWord(x.at(i-1)) || strings.ContainsRune("./@:#$", x.at(i-1)) && x.at(i-1) != 0 && x.at(i-1) != ':' {
+		if !isLatin(x.text[i]) || isASCIIWord(x.at(i-1)) || containsRune("./@#$", x.at(i-1)) {
 			continue
 		}
 		end := i
 		for isASCIIWord(x.at(end)) {
 			end++
 		}
+		if end-i < 5 || end-i > 20 {
+			i = end
+			continue // no account: see looksLikeAccount
+		}
 		if name := string(x.text[i:end]); looksLikeAccount(name) && x.at(end) != '.' && x.at(end) != '(' && x.at(end) != '@' && (subject || x.endsText(i, end)) {
 			x.add(EntityWechat, name, i, end, false)
 		}
 		i = end
 	}
-	if subject {
+	if subject && slices.Contains(x.text, '群') {
 		x.bareGroups()
 	}
 }
@@ -53,17 +58,22 @@ func (x *extractor) afterwords() {
 		for isASCIIWord(x.at(end)) {
 			end++
 		}
-		word, kind := string(x.text[i:end]), ""
+		kind := ""
 		after := end
 		for after < len(x.text) && after-end < 2 && (x.text[after] == ' ' || x.text[after] == '，' || x.text[after] == ',') {
 			after++
 		}
-		for _, c := range cuesByFirst[x.at(after)] {
-			if stop, ok := x.hasPrefix(after, c.text); ok && afterCues[c.text] && !isASCIIWord(x.at(stop)) {
+		for _, c := range traits.cuesAt(x.at(after)) {
+			if stop, ok := x.hasRunes(after, c.runes); ok && afterCues[c.text] && !isASCIIWord(x.at(stop)) {
 				kind = c.kind
 				break
 			}
 		}
+		if kind == "" {
+			i = end
+			continue
+		}
+		word := string(x.text[i:end])
 		switch {
 		case kind == EntityQQ && allDigits(word) && len(word) >= 6 && len(word) <= 11 && word[0] != '0' && !isMobile(word):
 			x.add(kind, word, i, end, false)

@@ -2,6 +2,7 @@ package classify
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -52,6 +53,9 @@ func (x *extractor) urls() {
 		for end > i && strings.ContainsRune(".,:;!?)'-", x.text[end-1]) {
 			end--
 		}
+		if !slices.Contains(x.text[i:end], '.') {
+			continue
+		}
 		raw := string(x.text[i:end])
 		if value, kind, ok := readURL(raw); ok {
 			x.add(kind, value, i, end, officialHost(value))
@@ -61,7 +65,7 @@ func (x *extractor) urls() {
 }
 
 func isURLRune(r rune) bool {
-	return isASCIIWord(r) || r != 0 && strings.ContainsRune(".:/?&=%#~+@", r)
+	return isASCIIWord(r) || containsRune(".:/?&=%#~+@", r)
 }
 
 // readURL recognises a link and normalises it: no scheme, no www.
@@ -114,15 +118,15 @@ func officialHost(value string) bool {
 // accounts finds the names that follow a platform's name.
 func (x *extractor) accounts() {
 	for i := 0; i < len(x.text); i++ {
-		for _, c := range cuesByFirst[x.text[i]] {
-			end, ok := x.hasPrefix(i, c.text)
+		for _, c := range traits.cuesAt(x.text[i]) {
+			end, ok := x.hasRunes(i, c.runes)
 			if !ok || c.kind == "" {
 				continue
 			}
 			if isLatin(rune(c.text[0])) && isLatin(x.at(i-1)) {
 				continue // inside a longer Latin word
 			}
-			if next, ok := x.account(c, i, end); ok {
+			if next, ok := x.account(c.cueWord, i, end); ok {
 				i = next - 1
 				break
 			}

@@ -8,9 +8,12 @@ import (
 // money finds amounts (3万, 20w, 500元, 三千块) and shares (12%, 百分之八, 8个点).
 func (x *extractor) money() {
 	for i := 0; i < len(x.text); i++ {
+		if traits.of(x.text[i])&traitCount == 0 {
+			continue
+		}
 		if end, ok := x.hasPrefix(i, "百分之"); ok {
 			stop := end
-			for strings.ContainsRune("零一二三四五六七八九十百点半两0123456789.", x.at(stop)) && x.at(stop) != 0 {
+			for containsRune("零一二三四五六七八九十百点半两0123456789.", x.at(stop)) {
 				stop++
 			}
 			if stop > end {
@@ -19,11 +22,11 @@ func (x *extractor) money() {
 			i = max(i, stop-1)
 			continue
 		}
-		if !isDigit(x.text[i]) && !chineseNumeral(x.text[i]) || isASCIIWord(x.at(i-1)) || x.at(i-1) == '.' {
+		if isASCIIWord(x.at(i-1)) || x.at(i-1) == '.' {
 			continue
 		}
 		end := i
-		for isDigit(x.at(end)) || chineseNumeral(x.at(end)) || (x.at(end) == '.' || x.at(end) == ',') && isDigit(x.at(end+1)) {
+		for traits.of(x.at(end))&traitCount != 0 || (x.at(end) == '.' || x.at(end) == ',') && isDigit(x.at(end+1)) {
 			end++
 		}
 		x.unit(i, end)
@@ -31,24 +34,20 @@ func (x *extractor) money() {
 	}
 }
 
-func chineseNumeral(r rune) bool {
-	return r != 0 && strings.ContainsRune("一二三四五六七八九十百千两几", r)
-}
-
 // unit reads what follows a number at [start,end).
 func (x *extractor) unit(start, end int) {
-	number := strings.ReplaceAll(string(x.text[start:end]), ",", "")
+	number := func() string { return strings.ReplaceAll(string(x.text[start:end]), ",", "") }
 	switch r := x.at(end); {
 	case r == '%' || r == '‰':
-		x.add(EntityPercent, number+string(r), start, end+1, false)
+		x.add(EntityPercent, number()+string(r), start, end+1, false)
 	case r == '个' && x.at(end+1) == '点', r == '个' && x.at(end+1) == '百' && x.at(end+2) == '分':
-		x.add(EntityPercent, number+"%", start, end+2, false)
+		x.add(EntityPercent, number()+"%", start, end+2, false)
 	case r == '万' || r == '亿' || r == '元' || r == '块' || r == '千' || r == '百' || (r == 'w' || r == 'k') && !isASCIIWord(x.at(end+1)):
 		stop := end + 1
-		for strings.ContainsRune("万亿千百元块", x.at(stop)) && x.at(stop) != 0 && stop-end < 4 {
+		for containsRune("万亿千百元块", x.at(stop)) && stop-end < 4 {
 			stop++
 		}
-		value := strings.NewReplacer("w", "万", "k", "千").Replace(number + string(x.text[end:stop]))
+		value := strings.ReplaceAll(strings.ReplaceAll(number()+string(x.text[end:stop]), "w", "万"), "k", "千")
 		x.add(EntityAmount, value, start, stop, false)
 	}
 }
@@ -60,6 +59,9 @@ var companySuffixes = []string{"有限责任公司", "股份有限公司", "有�
 // firm's ending, at most 20 long, cut at words that cannot belong to it.
 func (x *extractor) companies() {
 	for i := 0; i < len(x.text); i++ {
+		if traits.of(x.text[i])&traitFirm == 0 {
+			continue
+		}
 		for _, suffix := range companySuffixes {
 			end, ok := x.hasPrefix(i, suffix)
 			if !ok {

@@ -15,15 +15,16 @@ func isMobile(d string) bool {
 // (伞, 吧) count when most of the run are true numerals.
 func (x *extractor) digitsAt(i int) (digitRun, bool) {
 	run := digitRun{start: i}
-	var b strings.Builder
-	plain, end := 0, i
-	for j := i; j < len(x.text) && b.Len() < 24; {
+	var digits [24]byte
+	count, plain, end := 0, 0, i
+	for j := i; j < len(x.text) && count < len(digits); {
 		r := x.text[j]
-		if !plainNumeral(r) && isMobile(b.String()) {
+		if !plainNumeral(r) && count == 11 && isMobile(string(digits[:count])) {
 			break // 19900001111刘主管
 		}
-		if d, ok := x.digitAt(j, b.Len()); ok {
-			b.WriteByte(d)
+		if d, ok := x.digitAt(j, count); ok {
+			digits[count] = d
+			count++
 			if plainNumeral(r) {
 				plain++
 			}
@@ -34,7 +35,7 @@ func (x *extractor) digitsAt(i int) (digitRun, bool) {
 			end = j
 			continue
 		}
-		if b.Len() == 0 || !numberSpacer(r) {
+		if count == 0 || !numberSpacer(r) {
 			break
 		}
 		gap := j
@@ -47,10 +48,10 @@ func (x *extractor) digitsAt(i int) (digitRun, bool) {
 		run.disguised = true
 		j = gap
 	}
-	run.end, run.digits = end, b.String()
-	if b.Len() == 0 || plain*2 < b.Len() {
+	if count == 0 || plain*2 < count {
 		return digitRun{}, false
 	}
+	run.end, run.digits = end, string(digits[:count])
 	return run, true
 }
 
@@ -71,14 +72,8 @@ func (x *extractor) digitAt(j, sofar int) (byte, bool) {
 }
 
 func readDigit(r rune) (byte, bool) {
-	if isDigit(r) {
-		return byte(r), true
-	}
-	if isLatin(r) {
-		return 0, false
-	}
-	d, ok := digitOf[r]
-	return d, ok
+	t := traits.of(r)
+	return '0' + byte(t>>valueShift), t&traitNumeral != 0
 }
 
 func numberSpacer(r rune) bool {

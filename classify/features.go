@@ -45,10 +45,10 @@ func (a *analysis) grams(buckets int, out []gram) []gram {
 	g.seen = a.seenBuckets
 	text := a.gramText()
 	for i := range text {
-		h := uint32(seedChars)
-		for n := 0; n < 4 && i+n < len(text); n++ {
-			h = (h ^ uint32(text[i+n].r)) * hashPrime
-			g.add(h, span{text[i].span.start, text[i+n].span.end})
+		h, start := uint32(seedChars), text[i].span.start
+		for _, c := range text[i:min(i+4, len(text))] {
+			h = (h ^ uint32(c.r)) * hashPrime
+			g.add(h, span{start, c.span.end})
 		}
 	}
 	a.syllableGrams(&g)

@@ -17,6 +17,7 @@ type lexicon struct {
 
 	groupOf   map[string]int32 // operand → group
 	numGroups int32
+	builtin   builtinGroups
 	wakes     [][]int32 // group → rules that have it in any: or all:
 
 	classHash []uint32 // group → feature of the model; 0 when it is no class
@@ -94,6 +95,7 @@ func compile(d *Dictionary) *lexicon {
 	for _, b := range builtinClasses {
 		lx.group("$" + b)
 	}
+	lx.builtin = newBuiltinGroups(lx)
 	ids := make([]string, 0, len(d.classes))
 	for id := range d.classes {
 		ids = append(ids, id)
@@ -127,6 +129,42 @@ func compile(d *Dictionary) *lexicon {
 		}
 	}
 	return lx
+}
+
+// builtinGroups are the groups of the built-in classes.
+type builtinGroups struct {
+	questionMark                                   int32
+	hotline, phone, link, amount, percent, contact []int32
+}
+
+func newBuiltinGroups(lx *lexicon) builtinGroups {
+	g := func(classes ...string) (out []int32) {
+		for _, c := range classes {
+			out = append(out, lx.group(c))
+		}
+		return out
+	}
+	return builtinGroups{questionMark: lx.group("$question_mark"), hotline: g("$hotline"), phone: g("$contact", "$phone"),
+		link: g("$contact", "$link"), amount: g("$amount"), percent: g("$percent"), contact: g("$contact")}
+}
+
+// of lists the groups of the built-in classes that an entity belongs to.
+func (b *builtinGroups) of(e *Entity) []int32 {
+	switch {
+	case e.Official:
+		return b.hotline
+	case e.Type == EntityPhone:
+		return b.phone
+	case e.Type == EntityURL:
+		return b.link
+	case e.Type == EntityAmount:
+		return b.amount
+	case e.Type == EntityPercent:
+		return b.percent
+	case IsContact(e.Type):
+		return b.contact
+	}
+	return nil
 }
 
 func (lx *lexicon) group(operand string) int32 {

@@ -124,9 +124,9 @@ func buildMatcher(patterns []pattern) (*matcher, error) {
 }
 
 // scan calls found for every occurrence of every pattern in n, in no
-// particular order; occurrences may overlap. veto tells whether a string is an
+// particular order; occurrences may overlap. veto tells whether some characters are an
 // ordinary word: a homophone that belongs to one is no disguise. It may be nil.
-func (m *matcher) scan(n *normalized, sc *matchScratch, veto func(string) bool, found func(hit)) {
+func (m *matcher) scan(n *normalized, sc *matchScratch, veto func([]rune) bool, found func(hit)) {
 	doubled := m.scanLiteral(n, found)
 	if n.has(classAlias) && len(m.signs.variants) > 0 {
 		m.scanSigns(n, sc, found)
@@ -267,7 +267,7 @@ func (m *matcher) scanCollapsed(n *normalized, sc *matchScratch, found func(hit)
 }
 
 // scanSound looks at the text as syllables.
-func (m *matcher) scanSound(n *normalized, sc *matchScratch, veto func(string) bool, found func(hit)) {
+func (m *matcher) scanSound(n *normalized, sc *matchScratch, veto func([]rune) bool, found func(hit)) {
 	sy, t := &sc.syllables, syllables()
 	sy.read(t, n)
 	l, nodes, s := &m.sound, m.sound.auto.nodes, int32(0)

@@ -172,7 +172,7 @@ func TestVetoOfHomophones(t *testing.T) {
 		var sc matchScratch
 		hits := 0
 		normalize(text, &n)
-		m.scan(&n, &sc, func(s string) bool { return words[s] }, func(hit) { hits++ })
+		m.scan(&n, &sc, func(s []rune) bool { return words[string(s)] }, func(hit) { hits++ })
 		if hits != want {
 			t.Errorf("%q: %d hits, want %d", text, hits, want)
 		}

@@ -344,7 +344,7 @@ func (c *soundCount) evasions() evasionSet {
 
 // verifySound decides on a candidate of the syllable layer that starts at unit
 // from.
-func verifySound(n *normalized, sy *syllableStream, v *variant, from int, veto func(string) bool) (hit, bool) {
+func verifySound(n *normalized, sy *syllableStream, v *variant, from int, veto func([]rune) bool) (hit, bool) {
 	var c soundCount
 	if !c.read(n, sy, v, from) {
 		return hit{}, false
@@ -416,7 +416,7 @@ func isToneMark(r rune) bool { return r >= 0x2b0 && r <= 0x2ff }
 
 // homophonesAreWords reports whether every homophone of a candidate belongs,
 // where it stands, to an ordinary word: 整形 is no disguise of 征信.
-func (n *normalized) homophonesAreWords(sy *syllableStream, v *variant, from int, isWord func(string) bool) bool {
+func (n *normalized) homophonesAreWords(sy *syllableStream, v *variant, from int, isWord func([]rune) bool) bool {
 	for i := range int(v.length) {
 		kind, at, _ := sy.unit(from + i)
 		if kind != unitHan || n.runes[at] == v.text[i] {
@@ -430,14 +430,14 @@ func (n *normalized) homophonesAreWords(sy *syllableStream, v *variant, from int
 }
 
 // inWord reports whether a word of two to four runes covers the rune at i.
-func (n *normalized) inWord(i int, isWord func(string) bool) bool {
+func (n *normalized) inWord(i int, isWord func([]rune) bool) bool {
 	for size := 2; size <= 4; size++ {
 		for from := max(0, i-size+1); from <= i && from+size <= len(n.runes); from++ {
 			whole := true
 			for _, c := range n.class[from : from+size] {
 				whole = whole && c == classHan
 			}
-			if whole && isWord(string(n.runes[from:from+size])) {
+			if whole && isWord(n.runes[from:from+size]) {
 				return true
 			}
 		}

@@ -24,23 +24,12 @@ type Model struct {
 	Version string
 
 	head    modelHead
-	weights []int8   // row a bucket, column an output
-	used    []uint64 // bit a bucket: the row is not all zeros
+	weights []int8 // row a bucket, column an output
+	packed  packedRows
 }
 
-// index marks the rows in use: most n-grams of a text were never learned, and
-// this bitmap stays in the cache while the weights do not.
-func (m *Model) index() {
-	m.used = make([]uint64, (m.head.Buckets+63)/64)
-	for b := range m.head.Buckets {
-		for _, w := range m.row(uint32(b)) {
-			if w != 0 {
-				m.used[b/64] |= 1 << (b % 64)
-				break
-			}
-		}
-	}
-}
+// index packs the rows for use.
+func (m *Model) index() { m.packed = packRows(m.weights, m.head.Buckets, m.head.outputs()) }
 
 // modelHead is the readable part of a model file.
 type modelHead struct {
@@ -65,10 +54,6 @@ const stanceOutput = 1
 
 func (h modelHead) outputs() int        { return stanceOutput + len(Stances) + len(h.Categories) }
 func (h modelHead) categoryOutput() int { return stanceOutput + len(Stances) }
-func (m *Model) row(bucket uint32) []int8 {
-	n := uint32(m.head.outputs())
-	return m.weights[bucket*n : (bucket+1)*n]
-}
 
 // ReadModel reads a model file. It refuses files that are damaged, of another
 // format, or implausibly large.
@@ -181,22 +166,12 @@ func gramNorm(n int) float64 {
 
 func (a *analysis) consult(m *Model) modelView {
 	a.gramsBuf = a.grams(m.head.Buckets, a.gramsBuf)
-	outputs := m.head.outputs()
-	sums := append(a.sums[:0], make([]int32, outputs)...)
-	a.sums = sums
+	m.packed.add(a.gramsBuf, &a.rowSums)
+	a.weigh()
+	sums := a.rowSums.sums
 	norm := gramNorm(len(a.gramsBuf))
-	v := modelView{bias: float64(m.head.Bias[0]), stances: make([]float64, len(Stances)), categories: make([]float64, len(m.head.Categories))}
-	a.flagWeights = append(a.flagWeights[:0], make([]int8, len(a.gramsBuf))...)
-	for i, g := range a.gramsBuf {
-		if m.used[g.bucket/64]&(1<<(g.bucket%64)) == 0 {
-			continue
-		}
-		row := m.row(g.bucket)
-		a.flagWeights[i] = row[0]
-		for o, w := range row {
-			sums[o] += int32(w)
-		}
-	}
+	a.modelOdds = slices.Grow(a.modelOdds[:0], len(sums))[:len(sums)]
+	v := modelView{bias: float64(m.head.Bias[0]), stances: a.modelOdds[stanceOutput:m.head.categoryOutput()], categories: a.modelOdds[m.head.categoryOutput():]}
 	for i := range v.stances {
 		o := stanceOutput + i
 		v.stances[i] = float64(sums[o])*float64(m.head.Scales[o])*norm + float64(m.head.Bias[o])
@@ -206,6 +181,26 @@ func (a *analysis) consult(m *Model) modelView {
 		v.categories[i] = float64(sums[o])*float64(m.head.Scales[o])*norm + float64(m.head.Bias[o])
 	}
 	return v
+}
+
+// flagGram is a feature that speaks for or against flagging.
+type flagGram struct {
+	gram   int32 // its index
+	weight int8
+}
+
+// weigh lists the features in use that speak for or against flagging.
+func (a *analysis) weigh() {
+	flags := a.rowSums.flags
+	out := slices.Grow(a.flagGrams[:0], len(flags))[:len(flags)]
+	k := 0
+	for i, w := range flags {
+		out[k] = flagGram{int32(i), w}
+		if w != 0 { // no jump: it is as good as random
+			k++
+		}
+	}
+	a.flagGrams = out[:k]
 }
 
 // modelShare is what the model adds to the score in one view, and whence.
@@ -218,37 +213,46 @@ type modelShare struct {
 // share weighs the n-grams after consult: all of them, or with a window those
 // inside it by themselves, and those outside as far as they speak against an
 // offer, in part.
-func (a *analysis) share(m *Model, window *span) modelShare {
+func (a *analysis) share(m *Model, window *span, v *modelShare) {
 	in, out := a.gramFactors(m, window)
-	v := modelShare{evidence: make([]float64, len(a.evidence))}
+	v.evidence = slices.Grow(v.evidence[:0], len(a.evidence))[:len(a.evidence)]
+	clear(v.evidence)
+	total := 0.0
 	clauses := a.clauses()
 	rest := clauseWeight{}
-	for i, g := range a.gramsBuf {
-		w := float64(a.flagWeights[i])
-		switch a.gramPlace(&g, window) {
-		case placeInside:
+	c := 0
+	for _, f := range a.flagGrams {
+		w, g := float64(f.weight), &a.gramsBuf[f.gram]
+		if window == nil {
 			w *= in
-		case placeOutside:
-			w *= out
-		default:
-			w = 0
-		}
-		if w == 0 {
+		} else if w *= a.gramPlace(g, window).factor(in, out); w == 0 {
 			continue
 		}
-		v.flag += w
+		total += w
 		switch {
 		case g.evidence > 0:
 			v.evidence[g.evidence-1] += w
 		case g.span.end == g.span.start:
 			rest.weight += w
 		default:
-			c, _ := slices.BinarySearchFunc(clauses, g.span.start, func(c clauseWeight, pos int32) int { return cmp.Compare(c.span.end, pos+1) })
-			clauses[min(c, len(clauses)-1)].weight += w
+			c = clauseAt(clauses, c, g.span.start)
+			clauses[c].weight += w
 		}
 	}
-	v.clauses = slices.Clone(topClauses(clauses, rest))
-	return v
+	v.flag = total
+	v.clauses = append(v.clauses[:0], topClauses(clauses, rest)...)
+}
+
+// clauseAt returns the clause that pos stands in, or the one after it. n-grams
+// come mostly in order: the search begins at the clause of the one before.
+func clauseAt(clauses []clauseWeight, c int, pos int32) int {
+	if c > 0 && clauses[c-1].span.end > pos {
+		c, _ = slices.BinarySearchFunc(clauses, pos, func(c clauseWeight, pos int32) int { return cmp.Compare(c.span.end, pos+1) })
+	}
+	for c < len(clauses)-1 && clauses[c].span.end <= pos {
+		c++
+	}
+	return c
 }
 
 // gramFactors turns weights into log-odds, inside a window and outside it.
@@ -264,7 +268,11 @@ func (a *analysis) gramFactors(m *Model, window *span) (in, out float64) {
 			inside++
 		case placeOutside:
 			outside++
-			against += int(a.flagWeights[i])
+		}
+	}
+	for _, f := range a.flagGrams {
+		if a.gramPlace(&a.gramsBuf[f.gram], window) == placeOutside {
+			against += int(f.weight)
 		}
 	}
 	if against < 0 {
@@ -284,6 +292,17 @@ const (
 	placeInside
 	placeOutside
 )
+
+// factor is the one for n-grams inside or outside, or 0.
+func (p gramPlace) factor(in, out float64) float64 {
+	switch p {
+	case placeInside:
+		return in
+	case placeOutside:
+		return out
+	}
+	return 0
+}
 
 // gramPlace tells where a feature stands; without a window all are inside.
 func (a *analysis) gramPlace(g *gram, window *span) gramPlace {

@@ -1,7 +1,7 @@
 package classify
 
 import (
-	"cmp"
+	"math/bits"
 	"slices"
 	"sort"
 )
@@ -26,15 +26,15 @@ type fired struct {
 type ruleRun struct {
 	groups    [][]span // group → places
 	touched   []int32
-	awake     []bool  // rule → some operand was found
-	sentence  []int32 // normalised rune → number of its sentence
-	sentences []span  // bounds of the sentences
+	awake     []uint64 // bit a rule: some operand was found
+	sentence  []int32  // normalised rune → number of its sentence
+	sentences []span   // bounds of the sentences
 	fired     []fired
 	scratch   []span
 }
 
 func newRuleRun(lx *lexicon) *ruleRun {
-	return &ruleRun{groups: make([][]span, lx.numGroups), awake: make([]bool, len(lx.rules))}
+	return &ruleRun{groups: make([][]span, lx.numGroups), awake: make([]uint64, (len(lx.rules)+63)/64)}
 }
 
 func (rr *ruleRun) reset() {
@@ -49,7 +49,7 @@ func (rr *ruleRun) mark(lx *lexicon, g int32, s span) {
 	if len(rr.groups[g]) == 0 {
 		rr.touched = append(rr.touched, g)
 		for _, r := range lx.wakes[g] {
-			rr.awake[r] = true
+			rr.awake[r/64] |= 1 << (r % 64)
 		}
 	}
 	rr.groups[g] = append(rr.groups[g], s)
@@ -62,22 +62,19 @@ func (rr *ruleRun) run(lx *lexicon, sentence []int32, sentences []span) {
 	for _, g := range rr.touched {
 		sortSpans(rr.groups[g])
 	}
-	for i := range lx.rules {
-		if !rr.awake[i] {
-			continue
+	for w := range rr.awake {
+		for rr.awake[w] != 0 { // a rule that fires may wake later ones
+			bit := bits.TrailingZeros64(rr.awake[w])
+			rr.awake[w] &^= 1 << bit
+			rr.apply(lx, int32(w*64+bit))
 		}
-		rr.awake[i] = false
-		r := &lx.rules[i]
-		rr.apply(r, func(s span) {
-			rr.fired = append(rr.fired, fired{rule: int32(i), span: s})
-			rr.mark(lx, r.own, s)
-		})
 	}
 }
 
-// apply calls yield for each place where r holds: at most once a sentence for
+// apply fires rule i at each place where it holds: at most once a sentence for
 // sentence windows, once for the others.
-func (rr *ruleRun) apply(r *compiledRule, yield func(span)) {
+func (rr *ruleRun) apply(lx *lexicon, i int32) {
+	r := &lx.rules[i]
 	if !rr.possible(r) {
 		return
 	}
@@ -96,7 +93,8 @@ func (rr *ruleRun) apply(r *compiledRule, yield func(span)) {
 			continue
 		}
 		lastSentence = sent
-		yield(place)
+		rr.fired = append(rr.fired, fired{rule: i, span: place})
+		rr.mark(lx, r.own, place)
 		if r.window.kind != windowSentence {
 			return
 		}
@@ -219,7 +217,9 @@ func (rr *ruleRun) at(i int32) int32 {
 }
 
 func sortSpans(s []span) {
-	slices.SortFunc(s, func(a, b span) int { return cmp.Compare(a.start, b.start) })
+	if len(s) > 1 {
+		slices.SortFunc(s, func(a, b span) int { return int(a.start - b.start) })
+	}
 }
 
 // gap is the number of characters between two places, 0 when they touch or

@@ -82,10 +82,31 @@ type view struct {
 	window   *span // nil: the whole text
 }
 
+// weighing holds the buffers of judging one text.
+type weighing struct {
+	totals  []float64 // by category, of the latest view
+	whole   []float64 // the same of the whole view
+	shares  [][]share // by category, of the latest view
+	against []share
+	offer   []share
+	benign  []share
+	free    []share
+	store   []share // where the shares of all views of a text stand
+	windows []span
+	views   []view
+	weights []float64
+	keys    []reasonKey
+	learned [2]modelShare
+}
+
+func (w *weighing) init(categories int) {
+	w.totals, w.whole, w.shares = make([]float64, categories), make([]float64, categories), make([][]share, categories)
+}
+
 // judge returns the better of the whole and the local views, by the
 // dictionary alone.
 func (a *analysis) judge() view {
-	best := a.look(nil)
+	best := a.wholeView()
 	for _, v := range a.localViews() {
 		if v.logit > best.logit {
 			best = v
@@ -94,29 +115,41 @@ func (a *analysis) judge() view {
 	return best
 }
 
+// wholeView looks at the whole text, before any other view is taken.
+func (a *analysis) wholeView() view {
+	w := &a.weighing
+	w.store = w.store[:0]
+	v := a.look(nil)
+	copy(w.whole, w.totals)
+	return v
+}
+
 // localViews looks at the text through each of its windows.
 func (a *analysis) localViews() []view {
 	if len(a.sentences) < 4 {
 		return nil
 	}
-	var out []view
-	for _, w := range a.localWindows() {
-		if v := a.look(&w); !math.IsInf(v.logit, -1) {
-			out = append(out, v)
+	a.localWindows()
+	w := &a.weighing
+	w.views = w.views[:0]
+	for i := range w.windows {
+		if v := a.look(&w.windows[i]); !math.IsInf(v.logit, -1) {
+			w.views = append(w.views, v)
 		}
 	}
-	return out
+	return w.views
 }
 
 // maxWindows bounds the local views of one text.
 const maxWindows = 24
 
-// localWindows returns, for each call to get in touch, its sentence alone and
+// localWindows finds, for each call to get in touch, its sentence alone and
 // with its neighbours.
-func (a *analysis) localWindows() []span {
-	var out []span
+func (a *analysis) localWindows() {
+	out := a.weighing.windows[:0]
 	last := int32(-1)
-	for _, e := range a.evidence {
+	for i := range a.evidence {
+		e := &a.evidence[i]
 		if !e.call || !e.placed || e.quoted || len(out) >= maxWindows {
 			continue
 		}
@@ -128,43 +161,53 @@ func (a *analysis) localWindows() []span {
 		lo, hi := max(0, s-1), min(int32(len(a.sentences))-1, s+1)
 		out = append(out, a.sentences[s], span{a.sentences[lo].start, a.sentences[hi].end})
 	}
-	return out
+	a.weighing.windows = out
 }
 
 // look sums the evidence; window nil is the whole view.
 func (a *analysis) look(window *span) view {
+	w := &a.weighing
 	v := view{category: -1, window: window}
-	inside := func(e *evidence) bool {
-		return window == nil || !e.placed || e.span.start >= window.start && e.span.start < window.end
+	clear(w.totals)
+	for i := range w.shares {
+		w.shares[i] = w.shares[i][:0]
 	}
-	totals := make([]float64, a.numCategories)
-	shares := make([][]share, a.numCategories)
-	for c := range totals {
-		shares[c], totals[c] = a.categoryShares(int32(c), inside)
+	for i := range a.evidence {
+		if c := a.evidence[i].category; c >= 0 && len(w.shares[c]) == 0 {
+			w.totals[c] = a.categoryShares(c, window)
+		}
 	}
-	first, second := topTwo(totals)
-	if window != nil && (first < 0 || totals[first] < minLocalEvidence) {
+	first, second := topTwo(w.totals)
+	if window != nil && (first < 0 || w.totals[first] < minLocalEvidence) {
 		return view{logit: math.Inf(-1), category: -1}
 	}
+	from := len(w.store)
 	if first >= 0 {
 		v.category = int32(first)
-		v.shares = append(v.shares, shares[first]...)
+		w.store = append(w.store, w.shares[first]...)
 	}
 	if second >= 0 {
-		for _, s := range shares[second] {
-			v.shares = append(v.shares, share{s.index, s.weight * secondShare})
+		for _, s := range w.shares[second] {
+			w.store = append(w.store, share{s.index, s.weight * secondShare})
 		}
 	}
 	gate := offerGate
 	if first >= 0 {
-		gate = min(1, offerGate+totals[first]/gateEvidence)
+		gate = min(1, offerGate+w.totals[first]/gateEvidence)
 	}
-	v.shares = append(v.shares, a.stanceShares(inside, gate)...)
+	a.stanceShares(window, gate)
+	v.shares = w.store[from:len(w.store):len(w.store)]
 	v.logit = baseWeight
 	for _, s := range v.shares {
 		v.logit += s.weight
 	}
 	return v
+}
+
+// inside reports whether a piece of evidence stands in the window or speaks of
+// the whole text.
+func (e *evidence) inside(window *span) bool {
+	return window == nil || !e.placed || e.span.start >= window.start && e.span.start < window.end
 }
 
 func topTwo(totals []float64) (first, second int) {
@@ -181,9 +224,10 @@ func topTwo(totals []float64) (first, second int) {
 	return first, second
 }
 
-// categoryShares weighs the evidence for one category.
-func (a *analysis) categoryShares(c int32, inside func(*evidence) bool) ([]share, float64) {
-	var pos, neg []share
+// categoryShares weighs the evidence for one category and returns the sum.
+func (a *analysis) categoryShares(c int32, window *span) float64 {
+	buf := &a.weighing
+	pos, neg := buf.shares[c][:0], buf.against[:0]
 	for i := range a.evidence {
 		e := &a.evidence[i]
 		if e.category != c {
@@ -196,7 +240,7 @@ func (a *analysis) categoryShares(c int32, inside func(*evidence) bool) ([]share
 		if e.quoted {
 			w *= quotedShare
 		}
-		if !inside(e) {
+		if !e.inside(window) {
 			w *= outsideCategory
 		}
 		if w > 0 {
@@ -209,12 +253,15 @@ func (a *analysis) categoryShares(c int32, inside func(*evidence) bool) ([]share
 	for _, s := range neg {
 		total += s.weight
 	}
-	return append(pos, neg...), total
+	buf.shares[c], buf.against = append(pos, neg...), neg
+	return total
 }
 
-// stanceShares weighs cues and signals: offers for, other stances against.
-func (a *analysis) stanceShares(inside func(*evidence) bool, gate float64) []share {
-	var offer, benign, free []share
+// stanceShares weighs cues and signals, offers for, other stances against, and
+// adds them to the store.
+func (a *analysis) stanceShares(window *span, gate float64) {
+	buf := &a.weighing
+	offer, benign, free := buf.offer[:0], buf.benign[:0], buf.free[:0]
 	for i := range a.evidence {
 		e := &a.evidence[i]
 		if e.category >= 0 {
@@ -228,12 +275,12 @@ func (a *analysis) stanceShares(inside func(*evidence) bool, gate float64) []sha
 			if e.quoted {
 				w *= quotedShare
 			}
-			if inside(e) {
+			if e.inside(window) {
 				offer = append(offer, share{i, w})
 			}
 		default:
 			w *= benignFactor(e.stance)
-			if !inside(e) {
+			if !e.inside(window) {
 				w *= outsideShare
 			}
 			benign = append(benign, share{i, w})
@@ -247,7 +294,8 @@ func (a *analysis) stanceShares(inside func(*evidence) bool, gate float64) []sha
 	for i := range benign {
 		benign[i].weight = -benign[i].weight
 	}
-	return slices.Concat(offer, benign, free)
+	buf.offer, buf.benign, buf.free = offer, benign, free
+	buf.store = append(append(append(buf.store, offer...), benign...), free...)
 }
 
 // benignFactor says how strongly a stance speaks against an offer. Chatter and
@@ -269,7 +317,7 @@ func benignFactor(s Stance) float64 {
 // decay sorts shares by weight, gives the i-th factor^i of its weight, scales
 // all down to the cap, and returns the sum.
 func decay(shares []share, factor, limit float64) float64 {
-	slices.SortStableFunc(shares, func(x, y share) int { return cmp.Compare(y.weight, x.weight) })
+	sortShares(shares)
 	total, f := 0.0, 1.0
 	for i := range shares {
 		shares[i].weight *= f
@@ -283,6 +331,25 @@ func decay(shares []share, factor, limit float64) float64 {
 		total = limit
 	}
 	return total
+}
+
+// fewShares is how many are sorted without ado.
+const fewShares = 16
+
+// sortShares sorts the heaviest first, equal ones in the order they stand.
+func sortShares(shares []share) {
+	if len(shares) > fewShares {
+		slices.SortStableFunc(shares, func(x, y share) int { return cmp.Compare(y.weight, x.weight) })
+		return
+	}
+	for i := 1; i < len(shares); i++ {
+		s, j := shares[i], i
+		for j > 0 && shares[j-1].weight < s.weight {
+			shares[j] = shares[j-1]
+			j--
+		}
+		shares[j] = s
+	}
 }
 
 // logistic maps log-odds to a probability.

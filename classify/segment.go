@@ -2,6 +2,8 @@ package classify
 
 import (
 	"fmt"
+	"math"
+	"slices"
 	"sync"
 	"unicode"
 	"unicode/utf8"
@@ -21,122 +23,176 @@ const segmentMinFreq = 20
 // everyday words that overlap them.
 const ownWordFreq = 300
 
-// segmenter wraps gse. It loads on first use, because most posts never need
-// it, and is safe for concurrent use.
+// segmenter cuts texts into words. It loads on first use, because most posts
+// never need it, and is safe for concurrent use.
 type segmenter struct {
 	load func() (*wordList, error)
 }
 
-// wordList is gse with a filter over its words of two to four characters: most
-// candidates are cleared by a few look-ups and never segmented.
-type wordList struct {
-	*gse.Segmenter
-	filter []uint64
+// segmentScratch holds what is known of one text. Its buffers are reused.
+type segmentScratch struct {
+	ready bool     // codes and cut are filled
+	codes []uint16 // of each rune
+	cut   []bool   // a word may begin at the rune; one more than there are runes
+	ends  []wordEnd
 }
 
-// filterBits is the size of the filter: 82,000 words fill 4 % of it.
-const filterBits = 1 << 21
+// wordEnd is the best way to cut the text up to a rune.
+type wordEnd struct {
+	distance float32 // 0: none yet
+	from     int32   // where the last word begins
+}
 
-// maxFilterWord is the longest word in the filter, in runes.
-const maxFilterWord = 4
-
-func (w *wordList) add(word []rune) {
-	if len(word) < 2 || len(word) > maxFilterWord {
+// prepare reads a text, once.
+func (sc *segmentScratch) prepare(w *wordList, text []rune) {
+	if sc.ready {
 		return
 	}
-	h := hashRunes(word) % filterBits
-	w.filter[h/64] |= 1 << (h % 64)
-}
-
-// maybe reports whether word may be in the dictionary; a false yes is rare.
-func (w *wordList) maybe(word []rune) bool {
-	h := hashRunes(word) % filterBits
-	return w.filter[h/64]&(1<<(h%64)) != 0
-}
-
-func hashRunes(word []rune) uint64 {
-	h := uint64(14695981039346656037)
-	for _, r := range word {
-		h = (h ^ uint64(r)) * 1099511628211
+	sc.ready = true
+	sc.codes = slices.Grow(sc.codes[:0], len(text))[:len(text)]
+	sc.cut = slices.Grow(sc.cut[:0], len(text)+1)[:len(text)+1]
+	inside := false // in a run of letters and digits
+	for i, r := range text {
+		word := joinsWord(r)
+		sc.cut[i] = !inside || !word
+		inside = word
+		sc.codes[i] = w.codes.code(r)
 	}
-	return h ^ h>>29
+	sc.cut[len(text)] = true
 }
 
 // mayCut reports whether a word of the dictionary reaches over one edge of m.
-func (s *segmenter) mayCut(text []rune, m span) bool {
+// sc belongs to the text.
+func (s *segmenter) mayCut(text []rune, sc *segmentScratch, m span) bool {
 	w, err := s.load()
 	if err != nil {
 		return false
 	}
-	return w.reaches(text, int(m.start), int(m.start), int(m.end)-1) || w.reaches(text, int(m.end), int(m.start)+1, len(text))
-}
-
-// reaches reports whether a word covers the edge: it begins at from or later
-// (or before it, for the left edge) and ends at to or sooner.
-func (w *wordList) reaches(text []rune, edge, from, to int) bool {
-	lo := max(0, edge-maxFilterWord+1)
-	if edge != from {
-		lo = max(lo, from)
+	sc.prepare(w, text)
+	if w.reachesOver(text, sc.codes, m) {
+		return true
 	}
-	for i := lo; i < edge; i++ {
-		for j := edge + 1; j <= min(len(text), to, i+maxFilterWord); j++ {
-			if w.maybe(text[i:j]) {
-				return true
-			}
-		}
-	}
-	return false
+	start, end := int(m.start), int(m.end)
+	// Longer words stand in no filter; what the filter says is right only when
+	// none of them is near.
+	return (w.longNear(sc.codes, start) || w.longNear(sc.codes, end)) && w.reachesOver(text, nil, m)
 }
 
 func newSegmenter(words []string) *segmenter {
 	return &segmenter{load: sync.OnceValues(func() (*wordList, error) {
-		var s gse.Segmenter
-		s.SkipLog = true
-		s.NotLoadHMM = true
-		s.MinTokenFreq = segmentMinFreq
-		if err := s.LoadDictEmbed("zh_s"); err != nil {
-			return nil, fmt.Errorf("loading the segmentation dictionary: %w", err)
+		s, err := loadWords(words)
+		if err != nil {
+			return nil, err
 		}
-		added := false
-		for _, w := range words {
-			if utf8.RuneCountInString(w) < 2 || !allHan(w) {
-				continue
-			}
-			if _, _, known := s.Find(w); known {
-				continue
-			}
-			if err := s.AddToken(w, ownWordFreq); err != nil {
-				return nil, fmt.Errorf("adding %q to the segmentation dictionary: %w", w, err)
-			}
-			added = true
-		}
-		if added {
-			s.CalcToken()
-		}
-		list := &wordList{Segmenter: &s, filter: make([]uint64, filterBits/64)}
-		for i := range s.Dict.Tokens {
-			list.add([]rune(s.Dict.Tokens[i].Text()))
-		}
-		return list, nil
+		return newWordList(s.Dict)
 	})}
 }
 
+// loadWords loads gse's dictionary and adds words to it.
+func loadWords(words []string) (*gse.Segmenter, error) {
+	var s gse.Segmenter
+	s.SkipLog = true
+	s.NotLoadHMM = true
+	s.MinTokenFreq = segmentMinFreq
+	if err := s.LoadDictEmbed("zh_s"); err != nil {
+		return nil, fmt.Errorf("loading the segmentation dictionary: %w", err)
+	}
+	for _, w := range words {
+		if utf8.RuneCountInString(w) < 2 || !allHan(w) {
+			continue
+		}
+		if _, _, known := s.Find(w); known {
+			continue
+		}
+		if err := s.AddToken(w, ownWordFreq); err != nil {
+			return nil, fmt.Errorf("adding %q to the segmentation dictionary: %w", w, err)
+		}
+	}
+	return &s, nil
+}
+
+// wordDistance is what a word of a frequency adds to the length of a path, by
+// gse's formula.
+func wordDistance(total, freq float64) float32 {
+	return float32(math.Log2(total)) - float32(math.Log2(freq))
+}
+
+// unknownDistance is what a character that is no word adds.
+const unknownDistance = 32
+
 // words returns, for each rune of a folded text, the bounds of the word it
-// belongs to.
-func (s *segmenter) words(text []rune, buf []span) ([]span, error) {
-	seg, err := s.load()
+// belongs to, on the shortest path: the cut in which the words are the most
+// frequent. Latin letters and digits stay together. sc belongs to the text.
+func (s *segmenter) words(text []rune, sc *segmentScratch, buf []span) ([]span, error) {
+	w, err := s.load()
 	if err != nil {
 		return nil, err
 	}
-	buf = buf[:0]
-	for _, part := range seg.Segment([]byte(string(text))) {
-		start := int32(len(buf))
-		end := start + int32(utf8.RuneCountInString(part.Token().Text()))
-		for range end - start {
-			buf = append(buf, span{start, end})
+	sc.prepare(w, text)
+	w.shortestPath(sc)
+	buf = slices.Grow(buf[:0], len(text))[:len(text)]
+	for end := int32(len(text)); end > 0; {
+		from := sc.ends[end].from
+		for i := from; i < end; i++ {
+			buf[i] = span{from, end}
 		}
+		end = from
 	}
 	return buf, nil
+}
+
+// shortestPath fills sc.ends: for each place where a word may end, the shortest
+// path up to there.
+func (w *wordList) shortestPath(sc *segmentScratch) {
+	codes, cut := sc.codes, sc.cut
+	sc.ends = slices.Grow(sc.ends[:0], len(cut))[:len(cut)]
+	ends := sc.ends
+	clear(ends)
+	step := func(from, end int, distance float32) {
+		if e := &ends[end]; e.distance == 0 || e.distance > distance {
+			*e = wordEnd{distance, int32(from)}
+		}
+	}
+	for i := 0; i < len(codes); {
+		base := ends[i].distance
+		next := i + 1
+		for !cut[next] {
+			next++
+		}
+		known := false // as a word of its own
+		if d := w.singles[codes[i]]; d != 0 && next == i+1 {
+			step(i, next, base+d)
+			known = true
+		}
+		if i+1 < len(codes) {
+			id := w.pair(codes[i], codes[i+1])
+			for j := i + 2; id >= 0; j++ {
+				n := w.nodes[id]
+				if n.distance != 0 && cut[j] {
+					step(i, j, base+abs32(n.distance))
+					known = known || j == next
+				}
+				if n.leaf() || j == len(codes) {
+					break
+				}
+				id = w.child(id, codes[j])
+			}
+		}
+		if !known {
+			step(i, next, base+unknownDistance)
+		}
+		i = next
+	}
+}
+
+func abs32(f float32) float32 { return math.Float32frombits(math.Float32bits(f) &^ (1 << 31)) }
+
+// joinsWord reports whether gse keeps r and its like together.
+func joinsWord(r rune) bool {
+	if r < utf8.RuneSelf {
+		return r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r >= 'A' && r <= 'Z'
+	}
+	return r < 0x800 && (unicode.IsLetter(r) || unicode.IsNumber(r))
 }
 
 // cutsWord reports whether m begins or ends inside a word that reaches out of
@@ -150,14 +206,13 @@ func cutsWord(words []span, m span) bool {
 	return first.start < m.start && first.end < m.end || last.end > m.end && last.start > m.start
 }
 
-// isWord reports whether s is a word of the dictionary.
-func (s *segmenter) isWord(w string) bool {
-	seg, err := s.load()
-	if err != nil {
-		return false
-	}
-	_, _, ok := seg.Find(w)
-	return ok
+// isWord reports whether a word of the dictionary is or begins with word.
+func (s *segmenter) isWord(word string) bool { return s.isWordRunes([]rune(word)) }
+
+// isWordRunes is isWord for a word as characters.
+func (s *segmenter) isWordRunes(word []rune) bool {
+	w, err := s.load()
+	return err == nil && w.isWord(word)
 }
 
 func allHan(s string) bool {

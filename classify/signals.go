@@ -11,6 +11,15 @@ var contactWeights = map[string]float64{
 	EntityWeibo: 0.4, EntityDouyin: 0.8, EntityXiaohongshu: 0.8,
 }
 
+// contactIDs names the evidence of a contact of each type.
+var contactIDs = func() map[string]string {
+	ids := map[string]string{}
+	for kind := range contactWeights {
+		ids[kind] = "contact." + kind
+	}
+	return ids
+}()
+
 // evasionWeights is what each disguise of a term or contact says for an offer.
 // Traditional characters, full width and line breaks are ordinary in places.
 var evasionWeights = map[Evasion]float64{

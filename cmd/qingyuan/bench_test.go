@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"os"
 	"testing"
 )
 
@@ -31,12 +32,36 @@ func BenchmarkClassifyStream(b *testing.B) {
 			}
 		}
 	}
+	benchStream(b, in.Bytes(), lines, size)
+}
+
+// BenchmarkClassifyStreamMix is the same on what a crawl brings, the posts of
+// testdata/bench.
+func BenchmarkClassifyStreamMix(b *testing.B) {
+	in, err := os.ReadFile("../../testdata/bench/mix.jsonl")
+	if err != nil {
+		b.Fatal(err)
+	}
+	lines, size := 0, 0
+	for line := range bytes.Lines(in) {
+		var p classifyInput
+		if err := json.Unmarshal(line, &p); err != nil {
+			b.Fatal(err)
+		}
+		lines++
+		size += len(p.Title) + len(p.Text)
+	}
+	benchStream(b, in, lines, size)
+}
+
+// benchStream answers the lines of in, whose texts have so many bytes.
+func benchStream(b *testing.B, in []byte, lines, size int) {
 	c, err := openClassifier(defaultConfig())
 	if err != nil {
 		b.Fatal(err)
 	}
 	run := func() {
-		if err := classifyStream(b.Context(), c, bytes.NewReader(in.Bytes()), io.Discard, 1); err != nil {
+		if err := classifyStream(b.Context(), c, bytes.NewReader(in), io.Discard, 1); err != nil {
 			b.Fatal(err)
 		}
 	}

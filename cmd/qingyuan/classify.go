@@ -89,7 +89,7 @@ type batch struct {
 	first int // number of its first line
 	lines [][]byte
 	bytes int
-	out   bytes.Buffer
+	out   []byte
 	done  chan struct{}
 }
 
@@ -107,9 +107,13 @@ func classifyStream(ctx context.Context, c *classify.Classifier, in io.Reader, o
 	work := make(chan *batch)
 	order := make(chan *batch, workers)
 	var wg sync.WaitGroup
+	var answers sync.Pool // of *[]byte, written out and free again
 	for range workers {
 		wg.Go(func() {
 			for b := range work {
+				if free, ok := answers.Get().(*[]byte); ok {
+					b.out = (*free)[:0]
+				}
 				b.judge(c)
 				close(b.done)
 			}
@@ -121,7 +125,7 @@ func classifyStream(ctx context.Context, c *classify.Classifier, in io.Reader, o
 		defer close(work)
 		readErr = readBatches(ctx, in, work, order)
 	})
-	writeErr := writeBatches(order, out)
+	writeErr := writeBatches(order, out, &answers)
 	cancel()
 	for range order { //nolint:revive // drain, so that the reader can end
 	}
@@ -129,11 +133,14 @@ func classifyStream(ctx context.Context, c *classify.Classifier, in io.Reader, o
 	return errors.Join(writeErr, readErr)
 }
 
-func writeBatches(order <-chan *batch, out io.Writer) error {
+func writeBatches(order <-chan *batch, out io.Writer, free *sync.Pool) error {
 	for b := range order {
 		<-b.done
-		if _, err := out.Write(b.out.Bytes()); err != nil {
+		if _, err := out.Write(b.out); err != nil {
 			return fmt.Errorf("writing verdicts: %w", err)
+		}
+		if cap(b.out) <= maxFree {
+			free.Put(&b.out)
 		}
 	}
 	return nil
@@ -162,8 +169,9 @@ func readBatches(ctx context.Context, in io.Reader, work, order chan<- *batch) e
 		b = next
 		return true
 	}
+	var l lineReader
 	for {
-		line, err := readLine(r)
+		line, err := l.read(r)
 		if len(line) > 0 || err == nil {
 			b.lines = append(b.lines, line)
 			b.bytes += len(line)
@@ -183,9 +191,33 @@ func readBatches(ctx context.Context, in io.Reader, work, order chan<- *batch) e
 	}
 }
 
+// lineReader cuts the lines it reads from one piece of memory after the other.
+type lineReader struct {
+	free []byte // what is left of the latest
+}
+
+// pieceBytes is the size of one piece.
+const pieceBytes = 64 << 10
+
+// read reads one line of any length, keeping at most maxLine+1 bytes of it.
+func (l *lineReader) read(r *bufio.Reader) ([]byte, error) {
+	part, err := r.ReadSlice('\n')
+	if !errors.Is(err, bufio.ErrBufferFull) {
+		if len(part) > len(l.free) {
+			l.free = make([]byte, max(pieceBytes, len(part)))
+		}
+		line := l.free[:len(part):len(part)]
+		l.free = l.free[copy(line, part):]
+		return line, err
+	}
+	return readRest(r, append([]byte(nil), part...))
+}
+
 // readLine reads one line of any length, keeping at most maxLine+1 bytes of it.
-func readLine(r *bufio.Reader) ([]byte, error) {
-	var line []byte
+func readLine(r *bufio.Reader) ([]byte, error) { return readRest(r, nil) }
+
+// readRest is readLine for a line of which the beginning has been read.
+func readRest(r *bufio.Reader, line []byte) ([]byte, error) {
 	for {
 		part, err := r.ReadSlice('\n')
 		if room := maxLine + 1 - len(line); room > 0 {
@@ -199,25 +231,38 @@ func readLine(r *bufio.Reader) ([]byte, error) {
 }
 
 func (b *batch) judge(c *classify.Classifier) {
-	enc := json.NewEncoder(&b.out)
-	enc.SetEscapeHTML(false)
+	if b.out == nil {
+		b.out = make([]byte, 0, answerBytes*len(b.lines))
+	}
+	var r inputReader
 	for i, line := range b.lines {
 		line = bytes.TrimSpace(line)
 		if len(line) == 0 {
 			continue
 		}
-		out := judgeLine(c, line)
+		var v classify.Verdict
+		out := judgeLine(c, &r, line, &v)
 		if out.Error != "" {
 			out.Line = b.first + i
 		}
-		if err := enc.Encode(out); err != nil {
-			fmt.Fprintf(&b.out, "{\"id\":\"\",\"error\":%q,\"line\":%d}\n", err.Error(), b.first+i)
+		written, err := appendOutput(b.out, &out)
+		if err != nil {
+			written, _ = appendOutput(b.out, &classifyOutput{Error: err.Error(), Line: b.first + i}) // text alone cannot fail
 		}
+		b.out = written
 	}
 	b.lines = nil
 }
 
-func judgeLine(c *classify.Classifier, line []byte) classifyOutput {
+// answerBytes is about how long an answer is; maxFree the largest space for
+// answers that is kept for another batch.
+const (
+	answerBytes = 2 << 10
+	maxFree     = 1 << 20
+)
+
+// judgeLine answers one line, with the verdict in v.
+func judgeLine(c *classify.Classifier, r *inputReader, line []byte, v *classify.Verdict) classifyOutput {
 	if len(line) > maxLine {
 		return classifyOutput{Error: fmt.Sprintf("line is longer than %d bytes; split the text", maxLine)}
 	}
@@ -225,12 +270,16 @@ func judgeLine(c *classify.Classifier, line []byte) classifyOutput {
 	if line[0] != '{' {
 		return classifyOutput{Error: "not a JSON object with id, title, text and source_type"}
 	}
-	if err := json.Unmarshal(line, &in); err != nil {
-		return classifyOutput{Error: "not a JSON object with id, title, text and source_type: " + err.Error()}
+	if !r.read(string(line), &in) {
+		in = classifyInput{}
+		if err := json.Unmarshal(line, &in); err != nil {
+			return classifyOutput{Error: "not a JSON object with id, title, text and source_type: " + err.Error()}
+		}
 	}
-	v, err := c.Classify(post.Post{ID: in.ID, Title: in.Title, Text: in.Text, SourceType: in.SourceType, Kind: in.Kind})
+	var err error
+	*v, err = c.Classify(post.Post{ID: in.ID, Title: in.Title, Text: in.Text, SourceType: in.SourceType, Kind: in.Kind})
 	if err != nil {
 		return classifyOutput{ID: in.ID, Error: err.Error()}
 	}
-	return classifyOutput{ID: in.ID, Verdict: &v}
+	return classifyOutput{ID: in.ID, Verdict: v}
 }
