@@ -106,8 +106,6 @@ type analysis struct {
 	sentence  []int32
 	sentences []span
 	quotes    []span
-	words     []span
-	wordsDone bool
 	extractor extractor
 	entities  []Entity
 	places    []span // of entities, in the normalised text
@@ -123,6 +121,7 @@ type analysis struct {
 	gramBuf     []gramChar
 	gramsBuf    []gram
 	seenBuckets []uint64
+	generalBuf  []generalWord
 	classBuf    []uint32
 	rowSums     rowSums
 	flagGrams   []flagGram
@@ -145,7 +144,8 @@ func (a *analysis) analyse(p post.Post) {
 	if !knownSource[p.SourceType] {
 		a.post.SourceType = "" // a made-up place must not tip a verdict
 	}
-	a.matches, a.evidence, a.wordsDone, a.segments.ready, a.evasions = a.matches[:0], a.evidence[:0], false, false, 0
+	a.matches, a.evidence, a.evasions = a.matches[:0], a.evidence[:0], 0
+	a.segments.reset()
 	a.original.read(a.text)
 	normalize(a.text, &a.norm)
 	a.sentence, a.sentences = splitSentences(a.norm.runes, a.sentence, a.sentences)
@@ -172,23 +172,19 @@ func (a *analysis) match() {
 
 func (a *analysis) hit(h hit) {
 	m := match{atom: h.id, span: span{int32(h.start), int32(h.end)}, evasion: h.evasions}
-	if a.c.lex.atoms[h.id].boundary && h.evasions == 0 && h.gaps == 0 && a.c.seg.mayCut(a.norm.runes, &a.segments, m.span) && cutsWord(a.segmented(), m.span) {
+	if a.c.lex.atoms[h.id].boundary && h.evasions == 0 && h.gaps == 0 && a.c.seg.mayCut(a.norm.runes, &a.segments, m.span) && cutsWord(a.segmented(m.end), m.span) {
 		return
 	}
 	a.matches = append(a.matches, m)
 }
 
-// segmented returns the words of the text, cut on first use.
-func (a *analysis) segmented() []span {
-	if !a.wordsDone {
-		a.wordsDone = true
-		words, err := a.c.seg.words(a.norm.runes, &a.segments, a.words)
-		if err != nil {
-			words = nil // no veto without a segmenter
-		}
-		a.words = words
+// segmented returns the words of the text up to end and perhaps farther.
+func (a *analysis) segmented(end int32) []span {
+	words, err := a.c.seg.words(a.norm.runes, &a.segments, int(end))
+	if err != nil {
+		return nil // no veto without a segmenter
 	}
-	return a.words
+	return words
 }
 
 // dropNested removes matches that lie strictly inside a longer match of the
@@ -322,12 +318,27 @@ func (a *analysis) ruleEvidence(gone *cancellation) {
 		if r.category < 0 {
 			kind = ReasonSignal
 		}
+		if r.category >= 0 || r.rule.Stance == StanceOffer {
+			a.evasions |= a.disguisesIn(f.span)
+		}
 		a.evidence = append(a.evidence, evidence{kind: kind, id: r.rule.ID, category: r.category, stance: r.rule.Stance, weight: r.rule.Weight,
 			span: f.span, placed: true, quoted: quoted, call: strings.HasPrefix(r.rule.ID, "offer-contact")})
 	}
 	for _, f := range a.rules.fired {
 		seen[f.rule] = false
 	}
+}
+
+// disguisesIn returns the disguises of the matches that stand inside s.
+func (a *analysis) disguisesIn(s span) evasionSet {
+	var ev evasionSet
+	i, _ := slices.BinarySearchFunc(a.matches, s.start, func(m match, pos int32) int { return cmp.Compare(m.start, pos) })
+	for ; i < len(a.matches) && a.matches[i].start < s.end; i++ {
+		if m := &a.matches[i]; m.end <= s.end {
+			ev |= m.evasion
+		}
+	}
+	return ev
 }
 
 // cancellation is what the exceptions that fired take away.

@@ -155,13 +155,13 @@ func (a *analysis) published(s span) (start, end int, text string) {
 }
 
 // modelCategoryOdds is the least log-odds at which the model names a category
-// the dictionary did not; modelGuessOdds the least at which its best guess
-// stands for an offer of which the dictionary knows nothing at all. Below, the
-// text may offer something, but nothing of ours.
-const (
-	modelCategoryOdds = 0.0
-	modelGuessOdds    = -3.5
-)
+// the dictionary did not. An offer of which neither knows the category gets the
+// model's best guess: the model was fitted on offers of ours alone.
+const modelCategoryOdds = 0.0
+
+// categoryEvidence is the factor on the dictionary's evidence for a category
+// beside what the model learned of it.
+const categoryEvidence = 0.6
 
 // minGuessRunes is the least number of letters and ideographs of a text in
 // which the model alone may see an offer: fewer say nothing by themselves.
@@ -172,14 +172,13 @@ const minGuessRunes = 6
 // the model's best guess stands alone.
 func (a *analysis) categoryScores(mv modelView, offer bool) ([]CategoryScore, int) {
 	out := []CategoryScore{}
-	guess, guessOdds := -1, modelGuessOdds
+	guess, guessOdds := -1, math.Inf(-1)
 	for c, id := range a.c.lex.cats {
 		total := a.weighing.whole[c]
-		o := -2.5 + 2*total
-		learned := math.Inf(-1)
+		o, learned := -2.5+2*total, math.Inf(-1)
 		if i := a.c.learned[c]; i >= 0 {
 			learned = mv.categories[i]
-			o += learned
+			o = -2.5 + learned + categoryEvidence*total
 			if learned > guessOdds {
 				guess, guessOdds = c, learned
 			}
@@ -219,8 +218,10 @@ const learnedCues = 0.2
 // log-odds are those of the score, so that stance and flag never contradict.
 func (a *analysis) stance(total float64, mv modelView, flagged bool) (Stance, map[Stance]float64) {
 	cues, quiet := 1.0, 1.0 // weight of the cues, and what a stance lacks without any
+	learned := 0.0          // weight of the model: it has read little but Chinese
 	if mv.stances != nil {
-		cues, quiet = learnedCues, 0
+		learned = a.hanShare()
+		cues, quiet = 1-(1-learnedCues)*learned, 0
 	}
 	sums := [len(Stances)]float64{}
 	sums[offerIndex], sums[otherIndex] = total, 0.3*quiet
@@ -248,7 +249,7 @@ func (a *analysis) stance(total float64, mv modelView, flagged bool) (Stance, ma
 	}
 	for i := range Stances {
 		if mv.stances != nil && i != offerIndex {
-			sums[i] += mv.stances[i]
+			sums[i] += learned * mv.stances[i]
 		}
 	}
 	return rankStances(&sums, flagged)
@@ -292,6 +293,21 @@ func rankStances(odds *[len(Stances)]float64, flagged bool) (Stance, map[Stance]
 		}
 	}
 	return Stances[best], scores
+}
+
+// hanShare is the share of ideographs among the letters and ideographs; 1 for a
+// text that has neither.
+func (a *analysis) hanShare() float64 {
+	if len(a.norm.stream) == 0 {
+		return 1
+	}
+	han := 0
+	for _, p := range a.norm.pos {
+		if a.norm.class[p] == classHan {
+			han++
+		}
+	}
+	return float64(han) / float64(len(a.norm.stream))
 }
 
 // severities in rising order.

@@ -13,7 +13,9 @@ const (
 	traitCount                         // stands in a Chinese or Arabic number
 	traitCue                           // begins a cue word
 	traitFirm                          // begins the ending of a firm's name
-	traitAt                            // @
+	traitAt                            // @, or begins a word for it
+	traitTurn                          // begins a word for reading backwards
+	traitShow                          // in the name of a platform where people show themselves in Han
 
 	valueShift = 12 // the value of a numeral stands above the traits
 )
@@ -49,7 +51,15 @@ func buildTraits() *entityTraits {
 			mark(r, traitNumeral|traitPlain|traitCount|runeTrait(r-'0')<<valueShift)
 		}
 	}
-	mark('@', traitAt)
+	for _, r := range "@#艾圈([" {
+		mark(r, traitAt)
+	}
+	for _, r := range "倒反逆镜颠从右后末尾往" {
+		mark(r, traitTurn)
+	}
+	for _, r := range "博脖" {
+		mark(r, traitShow)
+	}
 	for r, digit := range digitOf {
 		if !isLatin(r) {
 			mark(r, traitNumeral|runeTrait(digit-'0')<<valueShift)

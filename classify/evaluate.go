@@ -219,11 +219,30 @@ func (e *Evaluation) addContacts(l Labelled, v Verdict) {
 		}
 	}
 	for _, want := range l.Contacts {
-		want.Value = strings.ToLower(strings.TrimSpace(want.Value))
+		want = want.canonical()
 		e.Contacts.add(true, found[want])
 		delete(found, want)
 	}
 	e.Contacts.FP += len(found)
+}
+
+// canonical writes a labelled contact as Entity.Value does: in lower case, links
+// without scheme and www, names without the @ and numbers without the + that
+// stand before them. Two ways to write the same contact compare equal.
+func (c Contact) canonical() Contact {
+	v := strings.ToLower(strings.TrimSpace(c.Value))
+	switch c.Type {
+	case EntityURL:
+		for _, head := range []string{"https://", "http://", "www."} {
+			v = strings.TrimPrefix(v, head)
+		}
+		v = strings.TrimSuffix(v, "/")
+	case EntityTelegram, EntityWeibo, EntityDouyin, EntityXiaohongshu:
+		v = strings.TrimPrefix(v, "@")
+	case EntityWhatsApp:
+		v = strings.ReplaceAll(strings.TrimPrefix(v, "+"), " ", "")
+	}
+	return Contact{c.Type, v}
 }
 
 func bump(m map[string]Count, key string, want, got bool) {

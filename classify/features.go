@@ -18,11 +18,12 @@ const maxGrams = 12000
 
 // Seeds keep the sorts of n-grams apart before hashing.
 const (
-	seedChars     = 2166136261
-	seedSyllables = 40389
-	seedSigns     = 977
-	seedEvidence  = 104729
-	hashPrime     = 16777619
+	seedChars    = 2166136261
+	seedLast     = 7177717
+	seedWords    = 40389
+	seedSigns    = 977
+	seedEvidence = 104729
+	hashPrime    = 16777619
 )
 
 // gramChar is one character of the text as the model sees it.
@@ -31,39 +32,75 @@ type gramChar struct {
 	span span
 }
 
-// grams returns the distinct features of a normalised text, in order of their
-// first place: 1- to 4-grams of its letters and ideographs (signs and spaces
-// passed over, digits all alike, an entity replaced by a mark of its type, so
-// that separators do not matter and no account is ever learned); 2- and
-// 3-grams of its syllables, which homophones and pinyin share with the plain
-// wording; and its emoji.
+// How far the features of one sort reach.
+const (
+	charGrams = 2  // of characters, anywhere
+	lastChars = 12 // the end of a text, where its author says what to do next
+	lastGrams = 3  // of characters, there
+)
+
+// grams returns the distinct features of a normalised text: 1- and 2-grams of
+// its letters and ideographs (signs and spaces passed over, digits all alike,
+// an entity replaced by a mark of its type, so that separators do not matter
+// and no account is ever learned); its words; 1- to 3-grams of its end; its
+// emoji; and what the dictionary found. Longer n-grams and those of syllables
+// were tried and left out: they fit the writers of the training texts and lose
+// on writers never seen.
 func (a *analysis) grams(buckets int, out []gram) []gram {
-	g := gramSet{mask: uint32(buckets - 1), out: out[:0]}
+	g := gramSet{mask: uint32(buckets - 1), out: out[:cap(out)]}
 	if words := buckets / 64; len(a.seenBuckets) != words {
 		a.seenBuckets = make([]uint64, words)
 	}
 	g.seen = a.seenBuckets
 	text := a.gramText()
-	for i := range text {
-		h, start := uint32(seedChars), text[i].span.start
-		for _, c := range text[i:min(i+4, len(text))] {
-			h = (h ^ uint32(c.r)) * hashPrime
-			g.add(h, span{start, c.span.end})
-		}
-	}
-	a.syllableGrams(&g)
+	g.addChars(seedChars, charGrams, text)
+	g.addChars(seedLast, lastGrams, text[max(0, len(text)-lastChars):])
+	a.wordGrams(&g, text)
 	if a.norm.has(classEmoji) {
 		for i, c := range a.norm.class {
 			if c == classEmoji {
-				g.add((seedSigns^uint32(a.norm.runes[i]))*hashPrime, span{int32(i), int32(i + 1)})
+				g.addFor((seedSigns^uint32(a.norm.runes[i]))*hashPrime, span{int32(i), int32(i + 1)}, 0)
 			}
 		}
 	}
 	a.evidenceGrams(&g)
-	for _, x := range g.out {
-		g.seen[x.bucket/64] = 0
+	out = g.out[:g.count]
+	for i := range out {
+		g.seen[out[i].bucket/64] = 0
 	}
-	return g.out
+	return out
+}
+
+// addChars adds the 1- to n-grams of text.
+func (g *gramSet) addChars(seed uint32, n int, text []gramChar) {
+	if !g.room(n * len(text)) {
+		return
+	}
+	for i := range text {
+		h, start := seed, text[i].span.start
+		for _, c := range text[i:min(i+n, len(text))] {
+			h = (h ^ uint32(c.r)) * hashPrime
+			g.add(h, span{start, c.span.end})
+		}
+	}
+}
+
+// wordGrams adds the words of the text, cut from left to right at the longest
+// word of the general dictionary; a character in no word is one by itself. The
+// operators' own words do not count, so that an edit of a dictionary never
+// takes from the model a word it has learned.
+func (a *analysis) wordGrams(g *gramSet, text []gramChar) {
+	words, err := a.c.seg.load()
+	if err != nil || !g.room(len(text)) {
+		return // the n-grams of characters say most of it
+	}
+	a.generalBuf = words.longestGenerals(text, a.generalBuf)
+	for i := 0; i < len(text); {
+		w := a.generalBuf[i]
+		end := i + int(w.length)
+		g.add(w.hash^seedWords, span{text[i].span.start, text[end-1].span.end})
+		i = end
+	}
 }
 
 // evidenceGrams adds the entries of the dictionary that applied, the types of
@@ -82,9 +119,9 @@ func (a *analysis) evidenceGrams(g *gramSet) {
 		}
 	}
 	a.classGrams(g)
-	g.add(hashString(seedEvidence+2, a.post.SourceType), span{})
-	g.add(hashString(seedEvidence+3, string(a.post.Kind)), span{})
-	g.add((seedEvidence+5)^uint32(bits.Len(uint(len(a.norm.stream))))*hashPrime, span{}) // how long, in powers of two
+	g.addFor(hashString(seedEvidence+2, a.post.SourceType), span{}, 0)
+	g.addFor(hashString(seedEvidence+3, string(a.post.Kind)), span{}, 0)
+	g.addFor((seedEvidence+5)^uint32(bits.Len(uint(len(a.norm.stream))))*hashPrime, span{}, 0) // how long, in powers of two
 }
 
 // maxClassPairs bounds the classes that are paired; more never come together
@@ -103,9 +140,9 @@ func (a *analysis) classGrams(g *gramSet) {
 	}
 	slices.Sort(found)
 	for i, x := range found {
-		g.add(x, span{})
+		g.addFor(x, span{}, 0)
 		for _, y := range found[i+1:] {
-			g.add((x^y*hashPrime)*hashPrime, span{})
+			g.addFor((x^y*hashPrime)*hashPrime, span{}, 0)
 		}
 	}
 	a.classBuf = found
@@ -118,54 +155,47 @@ func hashString(seed uint32, s string) uint32 {
 	return seed
 }
 
-// syllableGrams adds the 2- and 3-grams of the text's syllables.
-func (a *analysis) syllableGrams(g *gramSet) {
-	t, sy := syllables(), &a.scratch.syllables
-	sy.read(t, &a.norm)
-	count := len(sy.ids)
-	if sy.whole {
-		count = len(a.norm.stream)
-	}
-	id := func(i int) uint16 {
-		if sy.whole {
-			return t.main.code(a.norm.stream[i])
-		}
-		return sy.ids[i]
-	}
-	for i := range count {
-		h := uint32(seedSyllables)
-		_, from, _ := sy.unit(i)
-		for n := 0; n < 3 && i+n < count; n++ {
-			c := id(i + n)
-			if c == 0 {
-				break
-			}
-			h = (h ^ uint32(c)) * hashPrime
-			if n > 0 {
-				_, _, to := sy.unit(i + n)
-				g.add(h, span{from, to + 1})
-			}
-		}
-	}
-}
-
 // gramSet collects distinct buckets.
 type gramSet struct {
-	mask uint32
-	seen []uint64
-	out  []gram
+	mask  uint32
+	seen  []uint64
+	out   []gram // room for what is to come
+	count int
 }
 
-func (g *gramSet) add(h uint32, s span) { g.addFor(h, s, 0) }
+// room makes room for n more; it reports false when there is to be no more.
+func (g *gramSet) room(n int) bool {
+	if need := min(g.count+n, maxGrams) + 1; need > len(g.out) {
+		g.out = slices.Grow(g.out[:g.count], need-g.count)
+		g.out = g.out[:cap(g.out)]
+	}
+	return g.count < maxGrams
+}
 
-func (g *gramSet) addFor(h uint32, s span, evidence int32) {
-	h ^= h >> 15
-	bucket := (h * 2654435761 >> 7) & g.mask
-	if len(g.out) >= maxGrams || g.seen[bucket/64]&(1<<(bucket%64)) != 0 {
+// add adds a feature after room was made for it.
+func (g *gramSet) add(h uint32, s span) {
+	if g.count >= maxGrams {
 		return
 	}
-	g.seen[bucket/64] |= 1 << (bucket % 64)
-	g.out = append(g.out, gram{bucket, s, evidence})
+	h ^= h >> 15
+	bucket := (h * 2654435761 >> 7) & g.mask
+	g.out[g.count] = gram{bucket, s, 0}
+	// Whether it is new is as good as random: written without a jump.
+	seen := &g.seen[bucket/64]
+	g.count += int(^*seen >> (bucket % 64) & 1)
+	*seen |= 1 << (bucket % 64)
+}
+
+// addFor adds the feature of a piece of evidence, or with 0 one of none.
+func (g *gramSet) addFor(h uint32, s span, evidence int32) {
+	if !g.room(1) {
+		return
+	}
+	at := g.count
+	g.add(h, s)
+	if g.count > at {
+		g.out[at].evidence = evidence
+	}
 }
 
 // gramText is the content of the normalised text with entities replaced.

@@ -43,7 +43,7 @@ type LearnOptions struct {
 	L2     float64 // weight decay a step; 1e-4
 	Seed   uint64  // of the order of the texts; 1
 	// OfferRate is the share of offers among the texts that the model will
-	// judge, (0,1); 0.44. The texts it learns from hold more, and the bias is
+	// judge, (0,1); 0.37. The texts it learns from hold more, and the bias is
 	// moved by the difference of the log-odds.
 	OfferRate float64
 	Progress  func(epoch int, loss float64)
@@ -63,7 +63,7 @@ func (o LearnOptions) withDefaults() LearnOptions {
 		o.Seed = 1
 	}
 	if o.OfferRate == 0 {
-		o.OfferRate = 0.44
+		o.OfferRate = 0.37
 	}
 	return o
 }
@@ -99,6 +99,7 @@ func Learn(c *Classifier, texts []Labelled, opts LearnOptions) (*Model, error) {
 	t.ratios(samples)
 	t.run(samples)
 	t.bias[0] += logit(opts.OfferRate) - logit(offerRate(samples))
+	t.evenStances(samples)
 	return t.model(len(texts)), nil
 }
 
@@ -111,9 +112,22 @@ func offerRate(samples []sample) float64 {
 	return (n + 1) / (float64(len(samples)) + 2)
 }
 
+// evenStances moves the biases of the stances to where they would be had the
+// texts held as many of each: how often a labelled file has one says nothing of
+// the posts to be judged.
+func (t *trainer) evenStances(samples []sample) {
+	count := make([]float64, len(Stances))
+	for i := range samples {
+		count[samples[i].stance]++
+	}
+	for i, n := range count {
+		t.bias[stanceOutput+i] -= math.Log((n + 1) / (float64(len(samples)) + float64(len(count))) * float64(len(count)))
+	}
+}
+
 // minTexts is in how many texts a feature must stand to be learned: what stands
-// in one text only is that text's own.
-const minTexts = 2
+// in fewer is those texts' own.
+const minTexts = 3
 
 // dropRare takes the rare features out, in place. The norm of a text keeps
 // counting them, as it does when the model is used.
@@ -169,7 +183,7 @@ type trainer struct {
 }
 
 // ratioSmoothing is added to both counts of a log-count ratio.
-const ratioSmoothing = 1.0
+const ratioSmoothing = 0.5
 
 // ratios gives each feature, for each output, the logarithm of how much more
 // often it stands in texts that have the output than in those that have not.
@@ -209,7 +223,7 @@ func (t *trainer) ratios(samples []sample) {
 }
 
 // ratioStart is the factor every ratio begins with.
-const ratioStart = 0.1
+const ratioStart = 0.3
 
 // targets lists the outputs a text has.
 func (t *trainer) targets(s *sample) []int {

@@ -73,10 +73,10 @@ type matcher struct {
 	sound   layer // over syllables
 }
 
-// layer is an automaton and what its values mean.
+// layer is a trie and what its values mean.
 type layer struct {
 	codes    *codeTable // nil: the symbols are codes themselves
-	auto     *automaton
+	trie     *trie
 	variants []variant
 }
 
@@ -85,6 +85,7 @@ type matchScratch struct {
 	stream      []rune
 	first, last []int32
 	syllables   syllableStream
+	trie        trieScratch
 }
 
 // buildMatcher compiles the patterns. It names the first one that can never
@@ -117,9 +118,9 @@ func buildMatcher(patterns []pattern) (*matcher, error) {
 		if !ok {
 			return nil, errors.New("compiling patterns: more than 65,534 different characters")
 		}
-		*l.to = layer{codes: codes, auto: buildAutomaton(codes.encode(l.texts), codes.symbols()), variants: l.vars}
+		*l.to = layer{codes: codes, trie: buildTrie(codes.encode(l.texts), codes.symbols()), variants: l.vars}
 	}
-	m.sound = layer{auto: buildAutomaton(x.soundSeqs, len(x.syl.spelling)), variants: x.soundVariants}
+	m.sound = layer{trie: buildTrie(x.soundSeqs, len(x.syl.spelling)), variants: x.soundVariants}
 	return m, nil
 }
 
@@ -127,7 +128,7 @@ func buildMatcher(patterns []pattern) (*matcher, error) {
 // particular order; occurrences may overlap. veto tells whether some characters are an
 // ordinary word: a homophone that belongs to one is no disguise. It may be nil.
 func (m *matcher) scan(n *normalized, sc *matchScratch, veto func([]rune) bool, found func(hit)) {
-	doubled := m.scanLiteral(n, found)
+	doubled := m.scanLiteral(n, sc, found)
 	if n.has(classAlias) && len(m.signs.variants) > 0 {
 		m.scanSigns(n, sc, found)
 	}
@@ -142,51 +143,34 @@ func (m *matcher) scan(n *normalized, sc *matchScratch, veto func([]rune) bool, 
 	}
 }
 
-// scanLiteral runs the main automaton over the content stream. It returns how
-// many runes repeat the one before.
-func (m *matcher) scanLiteral(n *normalized, found func(hit)) (doubled int) {
-	l := &m.literal
-	nodes, s, prev := l.auto.nodes, int32(0), rune(-1)
+// scanLiteral looks for patterns in the content stream. It returns how many
+// runes repeat the one before.
+func (m *matcher) scanLiteral(n *normalized, sc *matchScratch, found func(hit)) (doubled int) {
+	l, prev := &m.literal, rune(-1)
+	codes := sc.trie.room(len(n.stream))
 	for i, r := range n.stream {
 		if r == prev {
 			doubled++
 		}
 		prev = r
-		c := int32(l.codes.code(r))
-		if c == 0 {
-			s = 0
-			continue
-		}
-		for {
-			if t := nodes[s].base + c; nodes[t].check == s+1 {
-				s = t
-				break
-			}
-			if s == 0 {
-				break
-			}
-			s = nodes[s].fail
-		}
-		for o := nodes[s].out; o != 0; o = l.auto.outs[o-1].next {
-			v := &l.variants[l.auto.outs[o-1].value]
-			from := i + 1 - int(v.length)
-			if h, ok := verify(n, v, n.pos[from:i+1], n.pos[from:i+1], modePlain); ok {
-				found(h)
-			}
-		}
+		codes[i] = l.codes.code(r)
 	}
+	l.trie.find(&sc.trie, func(start, end int, value int32) {
+		p := n.pos[start:end]
+		if h, ok := verify(n, &l.variants[value], p, p, modePlain); ok {
+			found(h)
+		}
+	})
 	return doubled
 }
 
-// run feeds another stream to the layer's automaton.
-func (l *layer) run(stream []rune, found func(end int, v *variant)) {
-	s := int32(0)
-	for i, r := range stream {
-		s = l.auto.step(s, l.codes.code(r))
-		for o := l.auto.nodes[s].out; o != 0; o = l.auto.outs[o-1].next {
-			found(i+1, &l.variants[l.auto.outs[o-1].value])
-		}
+// run looks for the layer's patterns in sc.stream.
+func (l *layer) run(sc *matchScratch, found func(start, end int, v *variant)) {
+	codes := sc.trie.room(len(sc.stream))
+	for i, r := range sc.stream {
+		codes[i] = l.codes.code(r)
 	}
+	l.trie.find(&sc.trie, func(start, end int, value int32) { found(start, end, &l.variants[value]) })
 }
 
 // scanSigns looks for patterns in which a sign stands for a contact word.
@@ -198,8 +182,8 @@ func (m *matcher) scanSigns(n *normalized, sc *matchScratch, found func(hit)) {
 			sc.first = append(sc.first, int32(i))
 		}
 	}
-	m.signs.run(sc.stream, func(end int, v *variant) {
-		p := sc.first[end-int(v.length) : end]
+	m.signs.run(sc, func(start, end int, v *variant) {
+		p := sc.first[start:end]
 		if h, ok := verify(n, v, p, p, modePlain); ok {
 			found(h)
 		}
@@ -237,8 +221,8 @@ func (m *matcher) scanFilled(n *normalized, sc *matchScratch, found func(hit)) {
 			sc.first = append(sc.first, n.pos[i])
 		}
 	}
-	m.literal.run(sc.stream, func(end int, v *variant) {
-		p := sc.first[end-int(v.length) : end]
+	m.literal.run(sc, func(start, end int, v *variant) {
+		p := sc.first[start:end]
 		if h, ok := verify(n, v, p, p, modeFilled); ok {
 			found(h)
 		}
@@ -258,9 +242,8 @@ func (m *matcher) scanCollapsed(n *normalized, sc *matchScratch, found func(hit)
 		sc.first = append(sc.first, n.pos[i])
 		sc.last = append(sc.last, n.pos[i])
 	}
-	m.literal.run(sc.stream, func(end int, v *variant) {
-		from := end - int(v.length)
-		if h, ok := verify(n, v, sc.first[from:end], sc.last[from:end], modeCollapsed); ok {
+	m.literal.run(sc, func(start, end int, v *variant) {
+		if h, ok := verify(n, v, sc.first[start:end], sc.last[start:end], modeCollapsed); ok {
 			found(h)
 		}
 	})
@@ -270,42 +253,24 @@ func (m *matcher) scanCollapsed(n *normalized, sc *matchScratch, found func(hit)
 func (m *matcher) scanSound(n *normalized, sc *matchScratch, veto func([]rune) bool, found func(hit)) {
 	sy, t := &sc.syllables, syllables()
 	sy.read(t, n)
-	l, nodes, s := &m.sound, m.sound.auto.nodes, int32(0)
-	length := len(sy.ids)
+	l := &m.sound
 	if sy.whole {
-		length = len(n.stream)
+		codes := sc.trie.room(len(n.stream))
+		for i, r := range n.stream {
+			codes[i] = t.main.code(r)
+		}
+	} else {
+		copy(sc.trie.room(len(sy.ids)), sy.ids)
 	}
-	for i := range length {
-		var c int32
-		if sy.whole {
-			c = int32(t.main.code(n.stream[i]))
-		} else {
-			c = int32(sy.ids[i])
+	l.trie.find(&sc.trie, func(start, end int, value int32) {
+		v := &l.variants[value]
+		if v.length == 2 && sy.whole {
+			return // two ideographs never match by sound alone
 		}
-		if c == 0 {
-			s = 0
-			continue
+		if h, ok := verifySound(n, sy, v, start, veto); ok {
+			found(h)
 		}
-		for {
-			if t := nodes[s].base + c; nodes[t].check == s+1 {
-				s = t
-				break
-			}
-			if s == 0 {
-				break
-			}
-			s = nodes[s].fail
-		}
-		for o := nodes[s].out; o != 0; o = l.auto.outs[o-1].next {
-			v := &l.variants[l.auto.outs[o-1].value]
-			if v.length == 2 && sy.whole {
-				continue // two ideographs never match by sound alone
-			}
-			if h, ok := verifySound(n, sy, v, i+1-int(v.length), veto); ok {
-				found(h)
-			}
-		}
-	}
+	})
 }
 
 // leftmostLongest keeps of hits those that a reader going left to right and

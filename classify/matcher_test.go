@@ -1,6 +1,7 @@
 package classify
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -37,21 +38,19 @@ func naivePlaces(seqs [][]uint16, text []uint16) []place {
 	return out
 }
 
-func automatonPlaces(a *automaton, seqs [][]uint16, text []uint16) []place {
+func triePlaces(t *trie, text []uint16) []place {
+	var sc trieScratch
+	copy(sc.room(len(text)), text)
 	var out []place
-	s := int32(0)
-	for i, c := range text {
-		s = a.step(s, c)
-		for o := a.nodes[s].out; o != 0; o = a.outs[o-1].next {
-			v := a.outs[o-1].value
-			out = append(out, place{v, i + 1 - len(seqs[v]), i + 1})
-		}
+	t.find(&sc, func(start, end int, value int32) { out = append(out, place{value, start, end}) })
+	if !slices.IsSortedFunc(out, func(a, b place) int { return cmp.Or(a.end-b.end, a.start-b.start) }) {
+		return nil // not in the order promised
 	}
 	slices.SortFunc(out, comparePlaces)
 	return out
 }
 
-func TestAutomatonAgainstNaive(t *testing.T) {
+func TestTrieAgainstNaive(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(7, 11))
 	for round := range 2000 {
 		alphabet := 1 + rnd.IntN(6)
@@ -75,14 +74,14 @@ func TestAutomatonAgainstNaive(t *testing.T) {
 				text[i] = 0
 			}
 		}
-		got, want := automatonPlaces(buildAutomaton(seqs, alphabet+1), seqs, text), naivePlaces(seqs, text)
+		got, want := triePlaces(buildTrie(seqs, alphabet+1), text), naivePlaces(seqs, text)
 		if !slices.Equal(got, want) {
 			t.Fatalf("round %d: sequences %v in %v: got %v, want %v", round, seqs, text, got, want)
 		}
 	}
 }
 
-func FuzzAutomaton(f *testing.F) {
+func FuzzTrie(f *testing.F) {
 	f.Add("ab|b|abc", "xababcab")
 	f.Add("停息挂账|息挂|挂账", "停息挂账停息")
 	f.Fuzz(func(t *testing.T, words, text string) {
@@ -99,7 +98,7 @@ func FuzzAutomaton(f *testing.F) {
 		}
 		seqs := codes.encode(texts)
 		coded := codes.encode([][]rune{[]rune(text)})[0]
-		got, want := automatonPlaces(buildAutomaton(seqs, codes.symbols()), seqs, coded), naivePlaces(seqs, coded)
+		got, want := triePlaces(buildTrie(seqs, codes.symbols()), coded), naivePlaces(seqs, coded)
 		if !slices.Equal(got, want) {
 			t.Fatalf("%q in %q: got %v, want %v", words, text, got, want)
 		}
@@ -250,11 +249,11 @@ func BenchmarkBuild50000(b *testing.B) {
 	for i, p := range ps {
 		texts[i] = []rune(p.Text)
 	}
-	b.Run("automaton", func(b *testing.B) {
+	b.Run("trie", func(b *testing.B) {
 		for b.Loop() {
 			codes, _ := newCodeTable(texts)
-			a := buildAutomaton(codes.encode(texts), codes.symbols())
-			b.ReportMetric(float64(len(a.nodes)*16)/1e6, "MB")
+			a := buildTrie(codes.encode(texts), codes.symbols())
+			b.ReportMetric(float64(len(a.nodes)*12)/1e6, "MB")
 		}
 	})
 	b.Run("all-layers", func(b *testing.B) {

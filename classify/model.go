@@ -43,9 +43,9 @@ type modelHead struct {
 }
 
 const (
-	modelFormat  = 1
+	modelFormat  = 2
 	modelMagic   = "QYMODEL1"
-	modelBuckets = 1 << 18
+	modelBuckets = 1 << 19
 	maxModelSize = 64 << 20
 )
 
@@ -220,7 +220,7 @@ func (a *analysis) share(m *Model, window *span, v *modelShare) {
 	total := 0.0
 	clauses := a.clauses()
 	rest := clauseWeight{}
-	c := 0
+	c, sum := 0, 0.0 // the clause at hand and its weight
 	for _, f := range a.flagGrams {
 		w, g := float64(f.weight), &a.gramsBuf[f.gram]
 		if window == nil {
@@ -235,10 +235,15 @@ func (a *analysis) share(m *Model, window *span, v *modelShare) {
 		case g.span.end == g.span.start:
 			rest.weight += w
 		default:
-			c = clauseAt(clauses, c, g.span.start)
-			clauses[c].weight += w
+			if s := &clauses[c].span; g.span.start < s.start || g.span.start >= s.end {
+				clauses[c].weight = sum
+				c = clauseAt(clauses, c, g.span.start)
+				sum = clauses[c].weight
+			}
+			sum += w
 		}
 	}
+	clauses[c].weight = sum
 	v.flag = total
 	v.clauses = append(v.clauses[:0], topClauses(clauses, rest)...)
 }
@@ -276,7 +281,7 @@ func (a *analysis) gramFactors(m *Model, window *span) (in, out float64) {
 		}
 	}
 	if against < 0 {
-		out = step * gramNorm(outside) * outsideShare
+		out = step * gramNorm(max(outside, minOutsideGrams)) * outsideShare
 	}
 	return step * gramNorm(max(inside, min(len(a.gramsBuf), minWindowGrams))), out
 }
@@ -284,6 +289,10 @@ func (a *analysis) gramFactors(m *Model, window *span) (in, out float64) {
 // minWindowGrams keeps a window of a few words from shouting: its n-grams weigh
 // as they would in a text of this many.
 const minWindowGrams = 120
+
+// minOutsideGrams does the same for what surrounds a window: a sentence of
+// warning copied a thousand times is still one sentence.
+const minOutsideGrams = 400
 
 type gramPlace int
 

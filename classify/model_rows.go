@@ -7,13 +7,14 @@ import (
 
 // packedRows are the rows of a model that hold anything, packed, because most
 // of the time of a verdict goes into fetching them from memory. Rows of small
-// weights, three in four, take 5 bits a weight; the others take 8.
+// weights, four in five, take 6 bits a weight; the others take 8. The weight
+// for "flagged" stands apart: it takes 8 in either.
 type packedRows struct {
 	index      []rowIndex // of 64 buckets each
 	outputs    int
-	smallWords int      // of a row of small weights: 12 weights a word
+	smallWords int      // of a row of small weights
 	largeWords int      // of any other: 8 weights a word
-	small      []uint64 // each weight plus 16
+	small      []uint64 // each weight plus 32, ten a word from output 1 on; output 0 in what the first two words have left
 	large      []uint64 // each weight plus 128
 }
 
@@ -25,20 +26,20 @@ type rowIndex struct {
 
 // A bias makes a weight a number without a sign.
 const (
-	smallBias = 16
+	smallBias = 32
 	largeBias = 128
 )
 
 // How many weights one word holds.
 const (
-	smallPack = 12
+	smallPack = 10
 	largePack = 8
 )
 
 // packRows packs weights, whose rows have so many outputs.
 func packRows(weights []int8, buckets, outputs int) packedRows {
 	p := packedRows{index: make([]rowIndex, (buckets+63)/64), outputs: outputs,
-		smallWords: (outputs + smallPack - 1) / smallPack, largeWords: (outputs + largePack - 1) / largePack}
+		smallWords: max(2, (outputs-1+smallPack-1)/smallPack), largeWords: (outputs + largePack - 1) / largePack}
 	row := func(b int) []int8 { return weights[b*outputs : (b+1)*outputs] }
 	small, large := uint32(0), uint32(0)
 	for b := range buckets {
@@ -46,8 +47,9 @@ func packRows(weights []int8, buckets, outputs int) packedRows {
 		if b%64 == 0 {
 			x.firstSmall, x.firstLarge = small, large
 		}
-		switch least, most := bounds(row(b)); {
-		case least == 0 && most == 0:
+		r := row(b)
+		switch least, most := bounds(r[1:]); {
+		case least == 0 && most == 0 && r[0] == 0:
 		case least >= -smallBias && most < smallBias:
 			x.small |= 1 << (b % 64)
 			small++
@@ -58,18 +60,30 @@ func packRows(weights []int8, buckets, outputs int) packedRows {
 	}
 	p.small, p.large = make([]uint64, int(small)*p.smallWords), make([]uint64, int(large)*p.largeWords)
 	for b := range buckets {
-		s, l, isSmall, isLarge := p.find(uint32(b))
-		for o, w := range row(b) {
-			switch {
-			case isSmall:
-				p.small[int(s)*p.smallWords+o/smallPack] |= uint64(int(w)+smallBias) << (o % smallPack * 5)
-			case isLarge:
+		switch s, l, isSmall, isLarge := p.find(uint32(b)); {
+		case isSmall:
+			packSmall(p.small[int(s)*p.smallWords:][:p.smallWords], row(b))
+		case isLarge:
+			for o, w := range row(b) {
 				p.large[int(l)*p.largeWords+o/largePack] |= uint64(int(w)+largeBias) << (o % largePack * 8)
 			}
 		}
 	}
 	return p
 }
+
+// packSmall fills the words of a row of small weights.
+func packSmall(words []uint64, row []int8) {
+	for i, w := range row[1:] {
+		words[i/smallPack] |= uint64(int(w)+smallBias) << (i % smallPack * 6)
+	}
+	flag := uint64(uint8(row[0]))
+	words[0] |= flag << 60
+	words[1] |= flag >> 4 << 60
+}
+
+// smallFlag is the weight for "flagged" of a row that begins with the two words.
+func smallFlag(x, y uint64) int8 { return int8(x>>60 | y>>60<<4) }
 
 func bounds(row []int8) (least, most int8) {
 	for _, w := range row {
@@ -96,10 +110,11 @@ type rowUse struct {
 
 // rowSums is what the rows of a text come to. Its buffers are reused.
 type rowSums struct {
-	sums         []int32 // by output
+	sums         []int32 // by output; nothing for "flagged"
 	flags        []int8  // the weight of each feature for "flagged"
 	small, large []rowUse
 	lanes        []uint64
+	fetched      uint64 // see fetch
 }
 
 // add looks the rows of the features up and sums them.
@@ -123,48 +138,54 @@ func (p *packedRows) add(grams []gram, s *rowSums) {
 		}
 	}
 	s.small, s.large = s.small[:k], s.large[:l]
+	s.fetched = p.fetch(s)
 	p.addSmall(s)
 	p.addLarge(s)
+	s.sums[0] = 0
 }
 
-// The lanes of a word of small weights: every second weight in 10 bits, and
-// these sums again in 20 bits. The first overflow after smallRows rows, the
-// second not within maxGrams.
+// fetch touches the rows in use. A loop of next to nothing but loads has many of
+// them under way at a time, and most of the rows come from afar.
+func (p *packedRows) fetch(s *rowSums) (all uint64) {
+	for _, u := range s.small {
+		all |= p.small[int(u.row)*p.smallWords]
+	}
+	for _, u := range s.large {
+		all |= p.large[int(u.row)*p.largeWords] | p.large[int(u.row+1)*p.largeWords-1]
+	}
+	return all
+}
+
+// smallLanes takes every second weight of a word, in 12 bits; these overflow
+// after smallRows rows.
 const (
-	smallLanes = 0x1f | 0x1f<<10 | 0x1f<<20 | 0x1f<<30 | 0x1f<<40 | 0x1f<<50
-	wideLanes  = 0x3ff | 0x3ff<<20 | 0x3ff<<40
-	smallRows  = 32
+	smallLanes = 0x3f | 0x3f<<12 | 0x3f<<24 | 0x3f<<36 | 0x3f<<48
+	smallRows  = 64
 )
 
 func (p *packedRows) addSmall(s *rowSums) {
-	words := p.smallWords
-	// Of each word: the sums of the even weights, every second one of these in a
-	// lane word, then those of the odd weights.
-	s.lanes = slices.Grow(s.lanes[:0], 4*words)[:4*words]
-	clear(s.lanes)
 	for from := 0; from < len(s.small); from += smallRows {
 		part := s.small[from:min(from+smallRows, len(s.small))]
-		if words == 2 {
+		if p.smallWords == 2 {
 			p.addSmallPair(part, s)
 			continue
 		}
-		for w := range words {
+		for w := range p.smallWords {
 			even, odd := uint64(0), uint64(0)
 			for _, u := range part {
-				x := p.small[int(u.row)*words+w]
+				x := p.small[int(u.row)*p.smallWords+w]
 				even += x & smallLanes
-				odd += x >> 5 & smallLanes
+				odd += x >> 6 & smallLanes
 			}
-			widen(s.lanes[4*w:], even, odd)
+			unpackSmall(s.sums[1+w*smallPack:], even, odd)
 		}
 		for _, u := range part {
-			s.flags[u.gram] = int8(p.small[int(u.row)*words]&0x1f) - smallBias
+			row := p.small[int(u.row)*p.smallWords:][:2]
+			s.flags[u.gram] = smallFlag(row[0], row[1])
 		}
 	}
 	for o := range s.sums {
-		lane := o % smallPack / 2 // among those of its parity
-		sum := s.lanes[o/smallPack*4+o%2*2+lane%2] >> (lane / 2 * 20) & (1<<20 - 1)
-		s.sums[o] += int32(sum) - smallBias*int32(len(s.small))
+		s.sums[o] -= smallBias * int32(len(s.small))
 	}
 }
 
@@ -176,22 +197,28 @@ func (p *packedRows) addSmallPair(uses []rowUse, s *rowSums) {
 		row := p.small[int(u.row)*2:][:2]
 		x, y := row[0], row[1]
 		a += x & smallLanes
-		b += x >> 5 & smallLanes
+		b += x >> 6 & smallLanes
 		c += y & smallLanes
-		d += y >> 5 & smallLanes
-		flags[u.gram] = int8(x&0x1f) - smallBias
+		d += y >> 6 & smallLanes
+		flags[u.gram] = smallFlag(x, y)
 	}
-	widen(s.lanes, a, b)
-	widen(s.lanes[4:], c, d)
+	unpackSmall(s.sums[1:], a, b)
+	if len(s.sums) > 1+smallPack {
+		unpackSmall(s.sums[1+smallPack:], c, d)
+	}
 }
 
-// widen adds the sums of a word to its lanes.
-func widen(lanes []uint64, even, odd uint64) {
-	lanes = lanes[:4]
-	lanes[0] += even & wideLanes
-	lanes[1] += even >> 10 & wideLanes
-	lanes[2] += odd & wideLanes
-	lanes[3] += odd >> 10 & wideLanes
+// unpackSmall adds the sums of a word to those of its outputs.
+func unpackSmall(sums []int32, even, odd uint64) {
+	const lane = 1<<12 - 1
+	for o := 0; o < min(smallPack, len(sums)); o += 2 {
+		sums[o] += int32(even & lane)
+		even >>= 12
+		if o+1 < len(sums) {
+			sums[o+1] += int32(odd & lane)
+			odd >>= 12
+		}
+	}
 }
 
 // largeLanes takes every second weight of a word, in 16 bits; these overflow

@@ -14,7 +14,7 @@ func (n *normalized) inContext(t *foldTable) {
 			end++
 		}
 		if foreign {
-			n.foldLetters(t, i, end)
+			end = n.foldLetters(t, i, end)
 		}
 		i = end - 1
 	}
@@ -25,8 +25,9 @@ func (n *normalized) inContext(t *foldTable) {
 
 func letter(c class) bool { return c == classLatin || c == foldForeign }
 
-// foldLetters settles the run of letters [from, to).
-func (n *normalized) foldLetters(t *foldTable, from, to int) {
+// foldLetters settles the run of letters [from, to) and returns where what it
+// settled ends.
+func (n *normalized) foldLetters(t *foldTable, from, to int) int {
 	strong, turned, latin, alike := 0, 0, 0, 0
 	for i := from; i < to; i++ {
 		r := n.runes[i]
@@ -47,9 +48,11 @@ func (n *normalized) foldLetters(t *foldTable, from, to int) {
 			turned++
 		}
 	}
-	if strong > 0 && turned == to-from && turned > 1 {
-		n.turnOver(t, from, to)
-		return
+	if strong > 0 && turned == to-from {
+		if wide, end := n.turnedWord(t, from, to); turned > 1 || end-wide > 2 {
+			n.turnOver(t, wide, end)
+			return end
+		}
 	}
 	convert := latin > 0 || alike == to-from && alike > 1
 	for i := from; i < to; i++ {
@@ -65,7 +68,32 @@ func (n *normalized) foldLetters(t *foldTable, from, to int) {
 			n.ev[i] |= evHomoglyph
 		}
 	}
+	return to
 }
+
+// turnedWord widens a run of turned letters to the word it is written in: an
+// account such as 88oɐʇ is turned as a whole, digits and all.
+func (n *normalized) turnedWord(t *foldTable, from, to int) (start, end int) {
+	part := func(i int) bool {
+		r := n.runes[i]
+		if _, ok := turnedSigns[r]; ok || n.class[i] == classDigit {
+			return n.ev[i]&evUpsideDown == 0
+		}
+		_, ok := t.turned[r]
+		return ok && letter(n.class[i]) && n.ev[i]&evUpsideDown == 0
+	}
+	for from > 0 && part(from-1) {
+		from--
+	}
+	for to < len(n.runes) && part(to) {
+		to++
+	}
+	return from, to
+}
+
+// turnedSigns are the digits and signs, other than letters, that are read
+// otherwise upside down. Digits that nobody turns stay.
+var turnedSigns = map[rune]rune{'6': '9', '9': '6', '_': '_', '‾': '_', 'Ɩ': '1', '⇂': '1', 'ᄅ': '2', 'ᘔ': '2', 'Ɛ': '3', 'ㄣ': '4', 'ᔭ': '4', 'ϛ': '5', 'ㄥ': '7'}
 
 // turnOver reads the run [from, to) from its end with every letter turned.
 func (n *normalized) turnOver(t *foldTable, from, to int) {
@@ -74,14 +102,22 @@ func (n *normalized) turnOver(t *foldTable, from, to int) {
 		n.start[i], n.start[j] = n.start[j], n.start[i]
 		n.end[i], n.end[j] = n.end[j], n.end[i]
 		n.ev[i], n.ev[j] = n.ev[j], n.ev[i]
+		n.class[i], n.class[j] = n.class[j], n.class[i]
 	}
 	for i := from; i < to; i++ {
+		n.ev[i] |= evUpsideDown
+		if sign, ok := turnedSigns[n.runes[i]]; ok {
+			n.runes[i], n.class[i] = sign, t.entry(sign).class()
+			continue
+		}
+		if n.class[i] == classDigit {
+			continue
+		}
 		up, ok := t.turned[n.runes[i]]
 		if !ok {
 			up = t.turned[t.homoglyph[n.runes[i]]]
 		}
 		n.runes[i], n.class[i] = up, classLatin
-		n.ev[i] |= evUpsideDown
 	}
 }
 

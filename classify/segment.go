@@ -31,10 +31,18 @@ type segmenter struct {
 
 // segmentScratch holds what is known of one text. Its buffers are reused.
 type segmentScratch struct {
-	ready bool     // codes and cut are filled
-	codes []uint16 // of each rune
-	cut   []bool   // a word may begin at the rune; one more than there are runes
-	ends  []wordEnd
+	ready    bool     // codes, begins and lastLong are filled
+	codes    []uint16 // of each rune
+	begins   []uint8  // 1 where the filter lets a word of two and more begin
+	lastLong []int32  // the last place up to each rune where one of more than four may begin, or far before the text
+
+	cutting bool      // cut and ends are filled
+	cut     []bool    // a word may begin at the rune; one more than there are runes
+	ends    []wordEnd // up to next
+	next    int       // where the search for the shortest path goes on
+	reach   int       // where the farthest word known so far ends
+	settled int       // up to where words are filled
+	words   []span
 }
 
 // wordEnd is the best way to cut the text up to a rune.
@@ -43,22 +51,52 @@ type wordEnd struct {
 	from     int32   // where the last word begins
 }
 
+// reset forgets the text.
+func (sc *segmentScratch) reset() { sc.ready, sc.cutting = false, false }
+
 // prepare reads a text, once.
 func (sc *segmentScratch) prepare(w *wordList, text []rune) {
 	if sc.ready {
 		return
 	}
 	sc.ready = true
-	sc.codes = slices.Grow(sc.codes[:0], len(text))[:len(text)]
-	sc.cut = slices.Grow(sc.cut[:0], len(text)+1)[:len(text)+1]
+	n := len(text)
+	sc.codes = slices.Grow(sc.codes[:0], n+1)[:n+1]
+	for i, r := range text {
+		sc.codes[i] = w.codes.code(r)
+	}
+	sc.codes[n] = 0
+	sc.begins, sc.lastLong = slices.Grow(sc.begins[:0], n)[:n], slices.Grow(sc.lastLong[:0], n)[:n]
+	last := int32(math.MinInt32)
+	for i := range sc.begins {
+		h := pairHash(sc.codes[i], sc.codes[i+1])
+		sc.begins[i] = uint8(w.begins[h%beginsBits/64] >> (h % 64) & 1)
+		if i+1 < n && hasBit(w.long, h%longBits) {
+			last = int32(i)
+		}
+		sc.lastLong[i] = last
+	}
+	sc.codes = sc.codes[:n]
+}
+
+// prepareCut makes ready to cut the text, once.
+func (sc *segmentScratch) prepareCut(text []rune) {
+	if sc.cutting {
+		return
+	}
+	sc.cutting, sc.next, sc.reach, sc.settled = true, 0, 0, 0
+	n := len(text)
+	sc.cut = slices.Grow(sc.cut[:0], n+1)[:n+1]
 	inside := false // in a run of letters and digits
 	for i, r := range text {
 		word := joinsWord(r)
 		sc.cut[i] = !inside || !word
 		inside = word
-		sc.codes[i] = w.codes.code(r)
 	}
-	sc.cut[len(text)] = true
+	sc.cut[n] = true
+	sc.ends = slices.Grow(sc.ends[:0], n+1)[:n+1]
+	clear(sc.ends)
+	sc.words = slices.Grow(sc.words[:0], n)[:n]
 }
 
 // mayCut reports whether a word of the dictionary reaches over one edge of m.
@@ -69,34 +107,36 @@ func (s *segmenter) mayCut(text []rune, sc *segmentScratch, m span) bool {
 		return false
 	}
 	sc.prepare(w, text)
-	if w.reachesOver(text, sc.codes, m) {
+	if w.reachesOver(text, sc.begins, m) {
 		return true
 	}
 	start, end := int(m.start), int(m.end)
 	// Longer words stand in no filter; what the filter says is right only when
 	// none of them is near.
-	return (w.longNear(sc.codes, start) || w.longNear(sc.codes, end)) && w.reachesOver(text, nil, m)
+	return (w.longNear(sc, start) || w.longNear(sc, end)) && w.reachesOver(text, nil, m)
 }
 
 func newSegmenter(words []string) *segmenter {
 	return &segmenter{load: sync.OnceValues(func() (*wordList, error) {
-		s, err := loadWords(words)
+		s, general, err := loadWords(words)
 		if err != nil {
 			return nil, err
 		}
-		return newWordList(s.Dict)
+		return newWordList(s.Dict, general)
 	})}
 }
 
-// loadWords loads gse's dictionary and adds words to it.
-func loadWords(words []string) (*gse.Segmenter, error) {
+// loadWords loads gse's dictionary and adds words to it; general is how many of
+// the tokens, the first ones, are gse's own.
+func loadWords(words []string) (seg *gse.Segmenter, general int, err error) {
 	var s gse.Segmenter
 	s.SkipLog = true
 	s.NotLoadHMM = true
 	s.MinTokenFreq = segmentMinFreq
 	if err := s.LoadDictEmbed("zh_s"); err != nil {
-		return nil, fmt.Errorf("loading the segmentation dictionary: %w", err)
+		return nil, 0, fmt.Errorf("loading the segmentation dictionary: %w", err)
 	}
+	general = len(s.Dict.Tokens)
 	for _, w := range words {
 		if utf8.RuneCountInString(w) < 2 || !allHan(w) {
 			continue
@@ -105,10 +145,10 @@ func loadWords(words []string) (*gse.Segmenter, error) {
 			continue
 		}
 		if err := s.AddToken(w, ownWordFreq); err != nil {
-			return nil, fmt.Errorf("adding %q to the segmentation dictionary: %w", w, err)
+			return nil, 0, fmt.Errorf("adding %q to the segmentation dictionary: %w", w, err)
 		}
 	}
-	return &s, nil
+	return &s, general, nil
 }
 
 // wordDistance is what a word of a frequency adds to the length of a path, by
@@ -120,40 +160,44 @@ func wordDistance(total, freq float64) float32 {
 // unknownDistance is what a character that is no word adds.
 const unknownDistance = 32
 
-// words returns, for each rune of a folded text, the bounds of the word it
-// belongs to, on the shortest path: the cut in which the words are the most
-// frequent. Latin letters and digits stay together. sc belongs to the text.
-func (s *segmenter) words(text []rune, sc *segmentScratch, buf []span) ([]span, error) {
+// words returns, for each rune of a folded text up to end and perhaps farther,
+// the bounds of the word it belongs to, on the shortest path: the cut in which
+// the words are the most frequent. Latin letters and digits stay together. sc
+// belongs to the text and keeps the words.
+func (s *segmenter) words(text []rune, sc *segmentScratch, end int) ([]span, error) {
 	w, err := s.load()
 	if err != nil {
 		return nil, err
 	}
 	sc.prepare(w, text)
-	w.shortestPath(sc)
-	buf = slices.Grow(buf[:0], len(text))[:len(text)]
-	for end := int32(len(text)); end > 0; {
-		from := sc.ends[end].from
-		for i := from; i < end; i++ {
-			buf[i] = span{from, end}
+	sc.prepareCut(text)
+	if end > sc.settled {
+		w.shortestPath(sc, end)
+		for end := int32(sc.next); end > int32(sc.settled); {
+			from := sc.ends[end].from
+			for i := from; i < end; i++ {
+				sc.words[i] = span{from, end}
+			}
+			end = from
 		}
-		end = from
+		sc.settled = sc.next
 	}
-	return buf, nil
+	return sc.words[:sc.settled], nil
 }
 
-// shortestPath fills sc.ends: for each place where a word may end, the shortest
-// path up to there.
-func (w *wordList) shortestPath(sc *segmentScratch) {
-	codes, cut := sc.codes, sc.cut
-	sc.ends = slices.Grow(sc.ends[:0], len(cut))[:len(cut)]
-	ends := sc.ends
-	clear(ends)
+// shortestPath goes on filling sc.ends: for each place where a word may end, the
+// shortest path up to there. It goes to end, and on to a place that no word
+// reaches over: there every path passes.
+func (w *wordList) shortestPath(sc *segmentScratch, end int) {
+	codes, cut, ends, reach := sc.codes, sc.cut, sc.ends, sc.reach
 	step := func(from, end int, distance float32) {
+		reach = max(reach, end)
 		if e := &ends[end]; e.distance == 0 || e.distance > distance {
 			*e = wordEnd{distance, int32(from)}
 		}
 	}
-	for i := 0; i < len(codes); {
+	i := sc.next
+	for i < len(codes) && (i < end || i < reach) {
 		base := ends[i].distance
 		next := i + 1
 		for !cut[next] {
@@ -164,8 +208,8 @@ func (w *wordList) shortestPath(sc *segmentScratch) {
 			step(i, next, base+d)
 			known = true
 		}
-		if i+1 < len(codes) {
-			id := w.pair(codes[i], codes[i+1])
+		if sc.begins[i] != 0 && i+1 < len(codes) && codes[i] != 0 && codes[i+1] != 0 {
+			id := w.find(pairKey(codes[i], codes[i+1]), 0)
 			for j := i + 2; id >= 0; j++ {
 				n := w.nodes[id]
 				if n.distance != 0 && cut[j] {
@@ -183,6 +227,7 @@ func (w *wordList) shortestPath(sc *segmentScratch) {
 		}
 		i = next
 	}
+	sc.next, sc.reach = i, reach
 }
 
 func abs32(f float32) float32 { return math.Float32frombits(math.Float32bits(f) &^ (1 << 31)) }

@@ -2,6 +2,7 @@ package classify
 
 import (
 	"fmt"
+	"math/bits"
 	"slices"
 	"unicode/utf8"
 
@@ -21,6 +22,7 @@ type wordList struct {
 	short   []uint64 // filter over the words of two to four characters
 	begins  []uint64 // filter over the first two characters of all words
 	long    []uint64 // the same of the words of more than four
+	general []uint64 // filter over gse's own words of two to four characters, without those added
 	longest int      // in runes
 }
 
@@ -59,7 +61,9 @@ const (
 	hashStep = 1099511628211
 )
 
-func newWordList(d *gse.Dictionary) (*wordList, error) {
+// newWordList makes the list of the words of d, of which the first general are
+// gse's own.
+func newWordList(d *gse.Dictionary, general int) (*wordList, error) {
 	texts := make([][]rune, len(d.Tokens))
 	for i := range d.Tokens {
 		texts[i] = []rune(d.Tokens[i].Text())
@@ -70,15 +74,58 @@ func newWordList(d *gse.Dictionary) (*wordList, error) {
 	}
 	w := &wordList{codes: *codes, singles: make([]float32, codes.symbols()), first: make([]bool, codes.symbols()),
 		nodes: make([]wordNode, 2*halfSize),
-		short: make([]uint64, shortBits/64), begins: make([]uint64, beginsBits/64), long: make([]uint64, longBits/64)}
+		short: make([]uint64, shortBits/64), general: make([]uint64, shortBits/64), begins: make([]uint64, beginsBits/64), long: make([]uint64, longBits/64)}
 	var used [2]int
 	for i, t := range texts {
+		if i == general {
+			copy(w.general, w.short)
+		}
 		w.add(t, wordDistance(d.TotalFreq(), d.Tokens[i].Freq()), &used)
 		if max(used[0], used[1]) > maxNodes {
 			return nil, fmt.Errorf("the segmentation dictionary has more than %d beginnings of words", maxNodes)
 		}
 	}
+	if general >= len(texts) {
+		copy(w.general, w.short)
+	}
 	return w, nil
+}
+
+// generalWord is a word of gse's own dictionary.
+type generalWord struct {
+	hash   uint32
+	length uint32 // in characters
+}
+
+// longestGenerals returns for each character of text the longest word of gse's
+// own dictionary, up to maxFilterWord characters, that begins there, or the
+// character alone. One beginning in 25 that is no word passes for one, always
+// the same ones. It reuses the storage of out.
+func (w *wordList) longestGenerals(text []gramChar, out []generalWord) []generalWord {
+	out = slices.Grow(out[:0], len(text))[:len(text)]
+	step := func(h uint64, i int) uint64 { return (h ^ uint64(text[i].r)) * hashStep }
+	mix := func(h uint64) uint32 { return uint32(h ^ h>>29) }
+	is := func(hash uint32) uint32 { hash %= shortBits; return uint32(w.general[hash/64] >> (hash % 64) & 1) }
+	i := 0
+	for ; i+maxFilterWord <= len(text); i++ {
+		one := step(hashSeed, i)
+		two := step(one, i+1)
+		three := step(two, i+2)
+		hashes := [maxFilterWord]uint32{mix(one), mix(two), mix(three), mix(step(three, i+3))}
+		// Which is a word is as good as random: written without a jump.
+		k := bits.Len32(is(hashes[1])|is(hashes[2])<<1|is(hashes[3])<<2) % maxFilterWord
+		out[i] = generalWord{hashes[k], uint32(k) + 1}
+	}
+	for ; i < len(text); i++ {
+		h := uint64(hashSeed)
+		for j := i; j < len(text); j++ {
+			h = step(h, j)
+			if hash := mix(h); j == i || is(hash) != 0 {
+				out[i] = generalWord{hash, uint32(j-i) + 1}
+			}
+		}
+	}
+	return out
 }
 
 // add adds a word and counts the nodes used of each half.
@@ -192,18 +239,18 @@ func (w *wordList) isWord(prefix []rune) bool {
 }
 
 // reachesOver reports whether a word of at most maxFilterWord characters reaches
-// over one edge of m. A false yes is rare, and rarer still with the codes of
-// the text.
-func (w *wordList) reachesOver(text []rune, codes []uint16, m span) bool {
+// over one edge of m. A false yes is rare, and rarer still with what is known of
+// the places where words begin.
+func (w *wordList) reachesOver(text []rune, begins []uint8, m span) bool {
 	start, end := int(m.start), int(m.end)
-	return w.reaches(text, codes, start, max(0, start-maxFilterWord+1), end-1) || w.reaches(text, codes, end, max(start+1, end-maxFilterWord+1), len(text))
+	return w.reaches(text, begins, start, max(0, start-maxFilterWord+1), end-1) || w.reaches(text, begins, end, max(start+1, end-maxFilterWord+1), len(text))
 }
 
 // reaches reports whether such a word covers the edge: it begins at from or
 // later and ends at to or sooner.
-func (w *wordList) reaches(text []rune, codes []uint16, edge, from, to int) bool {
+func (w *wordList) reaches(text []rune, begins []uint8, edge, from, to int) bool {
 	for i := from; i < edge && i+1 < to; i++ {
-		if codes != nil && !hasBit(w.begins, pairHash(codes[i], codes[i+1])%beginsBits) {
+		if begins != nil && begins[i] == 0 {
 			continue
 		}
 		h := uint64(hashSeed)
@@ -218,11 +265,6 @@ func (w *wordList) reaches(text []rune, codes []uint16, edge, from, to int) bool
 }
 
 // longNear reports whether a longer word may cover the edge.
-func (w *wordList) longNear(codes []uint16, edge int) bool {
-	for i := max(0, edge-w.longest+1); i < edge && i+1 < len(codes); i++ {
-		if hasBit(w.long, pairHash(codes[i], codes[i+1])%longBits) {
-			return true
-		}
-	}
-	return false
+func (w *wordList) longNear(sc *segmentScratch, edge int) bool {
+	return edge > 0 && int(sc.lastLong[edge-1]) > edge-w.longest
 }

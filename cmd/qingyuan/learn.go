@@ -12,7 +12,7 @@ import (
 func runLearn(_ context.Context, std stdio, args []string) error {
 	f := newFlags(std, "learn", "-o MODEL FILE.jsonl...", "dict")
 	out := f.String("o", "", "`file` to write the model to")
-	epochs := f.Int("epochs", 0, "passes over the texts (default 30)")
+	epochs := f.Int("epochs", 0, "passes over the texts (default 15)")
 	c, err := f.parse(args)
 	if err != nil {
 		return err
