@@ -255,27 +255,32 @@ func TestHostileBodies(t *testing.T) {
 	}
 }
 
+// Every page has something new, so nothing but the limits ends it.
 func TestEndlessPagination(t *testing.T) {
 	endless := func(site *testSite) {
-		for i := range 200 {
-			site.on(fmt.Sprintf("/list-%d.html", i), func(w http.ResponseWriter, _ *http.Request) {
+		page := func(i int, post string) http.HandlerFunc {
+			return func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Content-Type", "text/html; charset=utf-8")
-				fmt.Fprintf(w, `<a href="/list-%d.html">下一页</a><a href="/list-%d.html">再下一页</a>`, i+1, i+2)
-			})
+				fmt.Fprintf(w, `%s<a href="/thread-%d.html">下一页</a><a href="/thread-%d.html">再下一页</a>`, post, i+1, i+2)
+			}
+		}
+		site.on("/list-1.html", page(1, ""))
+		for i := range 200 {
+			site.on(fmt.Sprintf("/thread-%d.html", i), page(i, fmt.Sprintf(`<div class="post" id="p%d"><p>第 %d 帖</p></div>`, i, i)))
 		}
 	}
 	t.Run("max_depth", func(t *testing.T) {
 		site, r := newTestSite(t, 0), newRig(t)
 		endless(site)
 		s := r.crawl(site.source(t, "bbs", "max_depth: 5"))
-		wantCounts(t, s, 11, 0) // seed 1, then up to two further each step
+		wantCounts(t, s, 11, 10) // seed 1, then up to two further each step
 	})
 	t.Run("max_pages", func(t *testing.T) {
 		site, r := newTestSite(t, 0), newRig(t)
 		endless(site)
 		for pass := range 3 {
 			s := r.crawl(site.source(t, "bbs", "max_pages: 20"))
-			wantCounts(t, s, 20, 0)
+			wantCounts(t, s, 20, 19)
 			if s.PerSource["bbs"].Skipped == 0 || r.saw(EventBudget, "") != pass+1 {
 				t.Errorf("pass %d: %+v; want pages skipped and said so", pass, s.PerSource["bbs"])
 			}

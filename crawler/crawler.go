@@ -66,6 +66,11 @@ type Options struct {
 	Lease     time.Duration     // 2 min by default; extended while a page is in work
 	Timeout   time.Duration     // for fetching one page with all redirects; 3 min by default
 	Recrawl   Recrawl           // when pages are fetched again; not used by once
+	Wall      Backoff           // pauses of a site that shows a wall in place of its pages; 4 times Backoff.Base to 6 times Backoff.Max by default
+	// Deleted is told, before the page is acknowledged, of posts and threads that
+	// are gone. After an error the page is fetched again. It may be told twice, and
+	// is called by many goroutines. nil: nobody is told.
+	Deleted func(ctx context.Context, d Deletion) error
 	// Unconditional fetches every page whole, without If-None-Match and
 	// If-Modified-Since: for a sink that has lost what it was given.
 	Unconditional bool
@@ -73,8 +78,8 @@ type Options struct {
 
 // Recrawl says when pages are fetched again in a crawl without end.
 type Recrawl struct {
-	List time.Duration // list pages near a seed; those deeper down later; 10 min by default
-	Min  time.Duration // pages with posts, at the soonest; 20 min by default
+	List time.Duration // list pages, at the soonest; those deeper down later; 5 min by default
+	Min  time.Duration // pages with posts, at the soonest; 5 min by default
 	Max  time.Duration // any page, at the latest, also seeds and once fetched pages that are given up; 14 days by default
 	Pass time.Duration // the span that max_pages counts for; 6 h by default
 }
@@ -87,16 +92,20 @@ type Crawler struct {
 	rt    *pacer
 	trans *transport.Transport // ours to close; nil when Options named one
 
-	sources atomic.Pointer[map[string]*Source]
-	once    bool
-	prog    *progress
-	hosts   hostHealth
-	sink    sinkHealth
-	budget  budgets
-	growth  growth
-	wake    chan struct{}
-	warned  sync.Map // source+warning → seen; bounded by warnedCount
-	warnedN atomic.Int64
+	sources  atomic.Pointer[map[string]*Source]
+	once     bool
+	prog     *progress
+	hosts    hostHealth
+	sink     sinkHealth
+	walls    *wallWatch
+	hits     hits
+	budget   budgets
+	growth   growth
+	traps    traps
+	refusals refusals
+	wake     chan struct{}
+	warned   sync.Map // source+warning → seen; bounded by warnedCount
+	warnedN  atomic.Int64
 }
 
 // New makes a crawler of sources, whose names must differ.
@@ -116,8 +125,10 @@ func New(sources []*Source, opts Options) (*Crawler, error) {
 	}
 	c.rt = newPacer(rt)
 	c.hosts.byHost = map[string]*hostState{}
+	c.walls = newWallWatch()
 	c.budget.bySource = map[string]*budget{}
 	c.growth.base = map[string]int{}
+	c.traps.now = opts.Now
 	c.prog = newProgress(opts.Now, opts.OnEvent)
 	if err := c.setSources(sources); err != nil {
 		return nil, fmt.Errorf("making crawler: %w", err)
@@ -144,8 +155,10 @@ func setDefaults(o *Options) {
 	orTime(&o.Backoff.Max, time.Hour)
 	orTime(&o.Lease, 2*time.Minute)
 	orTime(&o.Timeout, 3*time.Minute)
-	orTime(&o.Recrawl.List, 10*time.Minute)
-	orTime(&o.Recrawl.Min, 20*time.Minute)
+	orTime(&o.Wall.Base, 4*o.Backoff.Base)
+	orTime(&o.Wall.Max, max(6*o.Backoff.Max, o.Wall.Base))
+	orTime(&o.Recrawl.List, 5*time.Minute)
+	orTime(&o.Recrawl.Min, 5*time.Minute)
 	orTime(&o.Recrawl.Max, 14*24*time.Hour)
 	orTime(&o.Recrawl.Pass, 6*time.Hour)
 	if o.Logger == nil {
@@ -221,6 +234,10 @@ func (c *Crawler) Run(ctx context.Context, once bool) (Summary, error) {
 	if err == nil {
 		err = c.dispatch(ctx)
 	}
+	c.writeRefusals(ctx)
+	for name := range *c.sources.Load() {
+		c.retain(ctx, name, true)
+	}
 	if c.trans != nil {
 		c.trans.CloseIdleConnections()
 	}
@@ -244,6 +261,8 @@ func (c *Crawler) begin(ctx context.Context) error {
 			if _, err := c.opts.Frontier.Restart(ctx, name); err != nil {
 				return fmt.Errorf("beginning pass over %s: %w", name, err)
 			}
+			c.loadTraps(ctx, name)
+			c.traps.newPass(name)
 		}
 		base := 0
 		if c.once {
@@ -263,6 +282,9 @@ func (c *Crawler) begin(ctx context.Context) error {
 			return fmt.Errorf("beginning pass over %s: %w", name, err)
 		}
 		c.prog.emit(Event{Kind: EventPass, Source: name, Reason: how})
+		if err := c.recallWalls(ctx, s); err != nil {
+			return fmt.Errorf("beginning pass: %w", err)
+		}
 	}
 	return nil
 }
@@ -295,9 +317,16 @@ func (c *Crawler) addSeeds(ctx context.Context, s *Source, revive bool) error {
 }
 
 func (c *Crawler) task(s *Source, l Link) (frontier.Task, error) {
-	canonical, host, err := Canonical(l.URL)
+	canonical, host, err := s.Canonical(l.URL)
 	if err != nil {
 		return frontier.Task{}, err
+	}
+	if s.URLs != nil && l.Page != "" {
+		rule, ok := s.Rule(canonical) // may be another one than that of the link as written
+		if !ok {
+			return frontier.Task{}, fmt.Errorf("%s is %s in canonical form, which no page rule fits: add one, or change canonical", l.URL, canonical)
+		}
+		l.Page, l.Priority = rule.Name, rule.Priority
 	}
 	return frontier.Task{
 		ID: frontier.ID(s.Name, canonical), URL: canonical, Host: host, Source: s.Name,

@@ -188,6 +188,7 @@ type rig struct {
 	db     *sqlite.DB
 	basket basket
 	opts   Options
+	limit  time.Duration // of a run; a minute at least
 
 	mu     sync.Mutex
 	events []Event
@@ -233,7 +234,7 @@ func (r *rig) run(sources ...*Source) (Summary, error) {
 	if err != nil {
 		r.tb.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), max(r.limit, time.Minute))
 	defer cancel()
 	return c.Run(ctx, true)
 }

@@ -47,6 +47,11 @@ func (s *Source) Extract(pg Page) (Extraction, error) {
 	if err != nil {
 		return Extraction{}, err
 	}
+	if x.out.Gone != "" && x.onFirstPage() {
+		if x.out.GoneThread = x.thread; x.thread == "" {
+			x.out.GoneThread = x.url.String()
+		}
+	}
 	return x.out, nil
 }
 
@@ -81,6 +86,7 @@ type extractor struct {
 
 	out      Extraction
 	keys     map[string]bool
+	whole    map[string]bool // posts that are whole pages
 	linkSeen map[string]bool
 	outside  int            // links out of scope
 	noRule   int            // links in scope that no rule fits
@@ -124,7 +130,7 @@ func (s *Source) extractBy(rule *PageRule, u *url.URL, pg Page) (*extractor, err
 	x := &extractor{
 		until: time.Now().Add(extractTime),
 		src:   s, rule: rule, page: pg, url: &plain, base: base, own: base, loc: s.loc, pageValues: map[*Field]value{},
-		owner: map[*html.Node]bool{}, followed: map[*html.Node]bool{}, keys: map[string]bool{}, linkSeen: map[string]bool{}, missing: map[string]int{},
+		owner: map[*html.Node]bool{}, followed: map[*html.Node]bool{}, keys: map[string]bool{}, linkSeen: map[string]bool{}, whole: map[string]bool{}, missing: map[string]int{},
 	}
 	x.vars = map[string]string{"page": plain.String()}
 	if m := rule.match.FindStringSubmatch(pathAndQuery(u)); m != nil {
@@ -175,12 +181,20 @@ func (x *extractor) byStatus() (done bool, err error) {
 	case status == 0 || (status >= 200 && status < 300):
 		return false, nil
 	case status == http.StatusNotFound || status == http.StatusGone:
+		// A wall takes nothing away, whatever status it comes with.
+		if w, ok := x.src.wallOnPage(x.page); ok {
+			x.out.Wall, x.out.Blocked = w.kind, fmt.Sprintf("status %d, %s", status, w.why)
+			return true, nil
+		}
 		x.out.Gone = fmt.Sprintf("status %d", status)
 		return true, nil
 	case status == http.StatusUnauthorized || status == http.StatusForbidden || status == http.StatusTeapot ||
 		status == http.StatusPreconditionFailed || status == http.StatusTooManyRequests ||
 		status == http.StatusServiceUnavailable || status == 521 || status == http.StatusUnavailableForLegalReasons:
-		x.out.Blocked = fmt.Sprintf("status %d", status)
+		x.out.Blocked, x.out.Wall = statusText(status), wallByStatus(status)
+		if w, ok := x.src.wallOnPage(x.page); ok && w.kind != WallLogin && w.kind != WallFirewall {
+			x.out.Blocked, x.out.Wall = statusText(status)+", "+w.why, w.kind
+		}
 		return true, nil
 	}
 	return true, fmt.Errorf("extracting %s: status %d is no page", x.page.URL, status)
@@ -195,20 +209,19 @@ func (x *extractor) judgePage() {
 	if !found {
 		text = title + "\n" + text
 	}
-	if why := x.marked(x.src.blocked, text); why != "" {
-		x.out.Blocked = why
+	if w, ok := x.ownWall(text); ok {
+		x.out.Wall, x.out.Blocked = w.kind, w.why
 	} else if why := x.marked(x.src.gone, text); why != "" {
 		x.out.Gone = why
+	} else if w, ok := x.wall(found, title, text); ok {
+		x.out.Wall, x.out.Blocked = w.kind, w.why
 	} else if !found {
-		x.out.Blocked = builtinBlock(title, text)
-		if x.out.Blocked == "" {
-			x.out.Gone = builtinGone(title, text)
-		}
+		x.out.Gone = builtinGone(x.root, text)
 	}
 	if x.out.Blocked == "" && x.out.Gone == "" {
 		return
 	}
-	x.out.Posts, x.out.Previews = nil, nil
+	x.out.Posts, x.out.Previews, x.out.Rows = nil, nil, nil
 	if x.out.Blocked != "" {
 		x.out.Links = nil
 	}
@@ -304,8 +317,12 @@ func (x *extractor) addPost(rule *PostRule, it item) {
 	if p.PublishedAt.IsZero() && rule.Time != nil && p.Kind != post.KindAd {
 		x.missing["time"]++
 	}
+	if rule.Each == "" {
+		x.whole[p.ID] = true
+	}
 	if rule.Preview {
 		x.out.Previews = append(x.out.Previews, p)
+		x.addRow(rule, &it, p.URL)
 		return
 	}
 	x.out.Posts = append(x.out.Posts, p)

@@ -179,10 +179,11 @@ func privateOf(name, port string) []string {
 type trouble int
 
 const (
-	troublePage  trouble = iota // the page: try it again later
-	troubleHost                 // the host does not answer or fails: after a few in a row, leave it alone
-	troubleBlock                // the host turns us away: leave it alone at once
-	troubleFinal                // trying again is useless
+	troublePage   trouble = iota // the page: try it again later
+	troubleHost                  // the host does not answer or fails: after a few in a row, leave it alone
+	troubleBlock                 // the host turns us away: leave it alone at once
+	troubleFinal                 // trying again is useless
+	troubleMember                // the page is for members: try it again later, its host is well
 )
 
 // classify says what an error of fetch means.

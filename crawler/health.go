@@ -163,11 +163,16 @@ func (c *Crawler) hasRoom(ctx context.Context, s *Source, limit int) bool {
 // found makes tasks of the links of a page, leaving out what is too deep, and
 // everything while the source has more waiting than it can ever fetch.
 func (c *Crawler) found(ctx context.Context, s *Source, l frontier.Lease, links []Link) []frontier.Task {
-	if l.Depth >= s.MaxDepth || len(links) == 0 {
+	if len(links) == 0 {
+		return nil
+	}
+	if l.Depth >= s.MaxDepth {
+		c.leaveOut(ctx, s, l, links, fmt.Sprintf("max_depth: %d links from a seed", l.Depth+1))
 		return nil
 	}
 	if limit := c.growth.limit(s); !c.hasRoom(ctx, s, limit) {
 		c.warn(s.Name, fmt.Sprintf("more than %d pages wait to be fetched (%d times max_pages); no links are taken until they are fewer", limit, maxBacklog), l.URL)
+		c.leaveOut(ctx, s, l, links, fmt.Sprintf("backlog: more than %d pages of the source wait", limit))
 		return nil
 	}
 	tasks := make([]frontier.Task, 0, len(links))

@@ -18,6 +18,9 @@ const (
 	EventDead      EventKind = "dead"      // the page was given up; until Until, when that is set
 	EventGone      EventKind = "gone"      // the page is gone (404, or the site says so); given up, until Until when that is set
 	EventBackOff   EventKind = "backoff"   // no request to Host before Until
+	EventRefused   EventKind = "refused"   // a trap, or over a budget: not fetched, until Until when that is set
+	EventWall      EventKind = "wall"      // a login, a captcha or another wall stands before Source on Host; one page is tried at Until
+	EventWallOver  EventKind = "wall_over" // Host lets us in again
 	EventBudget    EventKind = "budget"    // max_pages is reached; the source's pass is ended
 	EventWaiting   EventKind = "waiting"   // nothing may be fetched before Until
 	EventSink      EventKind = "sink"      // the sink refused posts; the crawl pauses until Until
@@ -58,7 +61,7 @@ type SourceSummary struct {
 	NotModified int `json:"not_modified"` // answered 304; not among Pages
 	Errors      int `json:"errors"`       // pages that failed at least once
 	Dead        int `json:"dead"`         // pages given up
-	Skipped     int `json:"skipped"`      // left out because of max_pages
+	Skipped     int `json:"skipped"`      // left out because of max_pages, a budget or a trap
 }
 
 // Summary is the account of one Run.
@@ -153,6 +156,13 @@ func (p *progress) failure(kind EventKind, l frontier.Lease, status int, reason 
 		}
 	})
 	p.emitLocked(Event{Kind: kind, Source: l.Source, Host: l.Host, URL: l.URL, Status: status, Reason: reason, Tries: e.Tries, Until: until})
+}
+
+func (p *progress) refused(l frontier.Lease, reason string, until time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.of(l.Source, func(s *SourceSummary) { s.Skipped++ })
+	p.emitLocked(Event{Kind: EventRefused, Source: l.Source, Host: l.Host, URL: l.URL, Reason: reason, Until: until})
 }
 
 func (p *progress) skipped(source string, n int, reason string) {

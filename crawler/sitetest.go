@@ -36,7 +36,9 @@ type PageReport struct {
 	Rule     string      `json:"rule,omitempty"`
 	Error    string      `json:"error,omitempty"`
 	Blocked  string      `json:"blocked,omitempty"`
+	Wall     WallKind    `json:"wall,omitempty"` // with Blocked
 	Gone     string      `json:"gone,omitempty"`
+	Rows     int         `json:"rows,omitempty"` // previews that say how many replies a thread has, or when the last was
 	Posts    []post.Post `json:"posts"`
 	Previews []post.Post `json:"previews,omitempty"`
 	Links    []Link      `json:"links"`
@@ -91,6 +93,7 @@ func testPage(src *Source, pg Page) PageReport {
 	}
 	pr.Rule = x.rule.Name
 	pr.Blocked, pr.Gone, pr.Warnings = x.out.Blocked, x.out.Gone, x.out.Warnings
+	pr.Wall, pr.Rows = x.out.Wall, len(x.out.Rows)
 	pr.Posts = append(pr.Posts, x.out.Posts...)
 	pr.Previews = x.out.Previews
 	pr.Links = append(pr.Links, x.out.Links...)
@@ -137,7 +140,7 @@ func (pr PageReport) print(b *bytes.Buffer, loc *time.Location) {
 	fmt.Fprintf(b, "  rule %s: %d posts, %d previews; links: %d to follow, %d out of scope, %d without a rule, %d hidden\n",
 		pr.Rule, len(pr.Posts), len(pr.Previews), len(pr.Links), pr.Outside, pr.NoRule, pr.Hidden)
 	if pr.Blocked != "" {
-		fmt.Fprintf(b, "  ! blocked: %s\n", pr.Blocked)
+		fmt.Fprintf(b, "  ! blocked: %s (wall: %s)\n", pr.Blocked, pr.Wall)
 	}
 	if pr.Gone != "" {
 		fmt.Fprintf(b, "  ! gone: %s\n", pr.Gone)

@@ -56,14 +56,15 @@ type Source struct {
 
 // PageRule says what one sort of page of a site yields.
 type PageRule struct {
-	Name     string     `yaml:"name"`     // unique in the file
-	Match    string     `yaml:"match"`    // RE2 on path and query; named groups are for templates
-	Format   string     `yaml:"format"`   // html (default), json, feed
-	Priority int        `yaml:"priority"` // of links that lead here; higher first
-	Thread   string     `yaml:"thread"`   // template of Post.ThreadURL
-	Data     *Field     `yaml:"data"`     // where an HTML page holds JSON; follow and posts then use paths
-	Follow   []Field    `yaml:"follow"`   // links to take
-	Posts    []PostRule `yaml:"posts"`    // what stands on the page
+	Name     string     `yaml:"name"`      // unique in the file
+	Match    string     `yaml:"match"`     // RE2 on path and query; named groups are for templates
+	Format   string     `yaml:"format"`    // html (default), json, feed
+	Priority int        `yaml:"priority"`  // of links that lead here; higher first
+	MaxPages int        `yaml:"max_pages"` // such pages per pass; 0: as many as the source may fetch
+	Thread   string     `yaml:"thread"`    // template of Post.ThreadURL
+	Data     *Field     `yaml:"data"`      // where an HTML page holds JSON; follow and posts then use paths
+	Follow   []Field    `yaml:"follow"`    // links to take
+	Posts    []PostRule `yaml:"posts"`     // what stands on the page
 
 	match *regexp.Regexp
 }
@@ -307,7 +308,10 @@ type Extraction struct {
 	Blocked  string      // not "": the site refused us, and why; there are no posts then
 	Wall     WallKind    // with Blocked: by what
 	Gone     string      // not "": what the page showed is gone, and why
-	Warnings []string    // what looked wrong, for the operator
+	// GoneThread is the Post.ThreadURL, or the page's own URL, of what is gone as
+	// a whole; "" when it is only a later page of a thread.
+	GoneThread string
+	Warnings   []string // what looked wrong, for the operator
 }
 
 // ErrNoRule is returned by Extract for a URL that no rule of the source fits.

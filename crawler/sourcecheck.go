@@ -53,11 +53,15 @@ func (c *sourceCheck) add(problem, remedy string, path ...any) {
 func (c *sourceCheck) run() {
 	c.identity()
 	c.limits()
+	c.budget()
 	c.scope()
+	c.canonical()
 	s := c.src
 	s.drop = c.selectors(s.Drop, "drop")
 	s.blocked = c.marks(s.Blocked, "blocked")
 	s.gone = c.marks(s.Gone, "gone")
+	c.checkWalls()
+	c.checkRecrawl()
 	if len(s.Pages) == 0 {
 		c.add("there is no page rule", "say under pages which URLs hold what", "pages")
 	}
@@ -218,7 +222,9 @@ func (c *sourceCheck) seeds() {
 		}
 		if _, ok := c.src.ruleFor(u); !ok {
 			c.add(fmt.Sprintf("no page rule fits %q", seed), fmt.Sprintf("add a rule whose match fits %s", pathAndQuery(u)), "seeds", i)
+			continue
 		}
+		c.canonicalSeed(seed, i)
 	}
 }
 
@@ -304,6 +310,9 @@ func (c *sourceCheck) post(p *PostRule, format string, vars map[string]bool, pat
 	if p.Text == nil && p.Title == nil && format != formatFeed {
 		c.add("posts have neither text nor title", "say where the text stands, such as text: .content", path...)
 	}
+	if !p.Preview && (p.Replies != nil || p.LastReply != nil) {
+		c.add("replies and last_reply are what a list says of its threads", "add preview: true, or remove them", path...)
+	}
 	for _, nf := range p.fields() {
 		if nf.field != nil {
 			c.field(nf.field, format, vars, append(path, nf.name)...)
@@ -322,6 +331,7 @@ func (p *PostRule) fields() []namedField {
 		{"key", p.Key}, {"floor", p.Floor}, {"url", p.URL}, {"title", p.Title}, {"author", p.Author},
 		{"author_id", p.AuthorID}, {"author_url", p.AuthorURL}, {"time", p.Time}, {"text", p.Text},
 		{"region", p.Region}, {"images", p.Images},
+		{"replies", p.Replies}, {"last_reply", p.LastReply},
 	}
 }
 

@@ -2,8 +2,6 @@ package crawler
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
@@ -27,16 +25,24 @@ func (c *Crawler) work(ctx context.Context, l frontier.Lease) error {
 		c.dead(ctx, EventDead, l, 0, fmt.Sprintf("%d leases ran out unanswered: the page crashes or hangs what works on it", l.Lost))
 		return nil
 	}
-	if !c.afford(ctx, s, l) {
+	if !c.afford(ctx, s, l) || !c.admitted(ctx, s, l) {
 		return nil
 	}
 	work, end := c.keep(ctx, l)
 	pg, ex, err := c.read(work, s, l)
+	c.vanished(l, &ex)
 	if err == nil && pg.Status != http.StatusNotModified && ex.Blocked == "" && ex.Gone == "" {
 		err = c.hand(work, ex.Posts)
 	}
+	var next revisit
+	if err == nil && ex.Blocked == "" {
+		err = guarded(func() (err error) {
+			next, err = c.plan(work, s, l, pg, ex)
+			return err
+		})
+	}
 	end() // from here on the lease is answered, not prolonged
-	return c.answer(ctx, s, l, pg, ex, err, started)
+	return c.answer(ctx, s, l, pg, ex, next, err, started)
 }
 
 // read fetches and extracts under one guard against panics.
@@ -47,6 +53,12 @@ func (c *Crawler) read(ctx context.Context, s *Source, l frontier.Lease) (pg Pag
 	}
 	err = guarded(func() (err error) {
 		if pg, err = c.fetch(ctx, s, l.URL, marks); err != nil {
+			if scope := (*transport.ScopeError)(nil); errors.As(err, &scope) {
+				if w, ok := s.behindRedirect(l.URL, scope.URL, Page{}); ok {
+					ex.Blocked, ex.Wall = w.why, w.kind
+					return nil
+				}
+			}
 			return err
 		}
 		if pg.Status == http.StatusNotModified {
@@ -55,11 +67,15 @@ func (c *Crawler) read(ctx context.Context, s *Source, l frontier.Lease) (pg Pag
 		if err := statusError(pg.Status); err != nil {
 			return err
 		}
-		if final, _, err := Canonical(pg.URL); err == nil {
+		if final, _, err := s.Canonical(pg.URL); err == nil {
 			pg.URL = final
 		}
 		ex, err = extractWithin(maxExtract, s, pg)
 		if errors.Is(err, ErrNoRule) && pg.URL != l.URL {
+			if w, ok := s.behindRedirect(l.URL, pg.URL, pg); ok {
+				ex = Extraction{Blocked: w.why, Wall: w.kind}
+				return nil
+			}
 			return &statusFailure{how: troubleFinal, text: "redirected to " + pg.URL + ", which no page rule fits"}
 		}
 		if p := (*panicError)(nil); errors.As(err, &p) {
@@ -152,7 +168,7 @@ func (c *Crawler) hand(ctx context.Context, posts []post.Post) error {
 }
 
 // answer tells the frontier what became of the task.
-func (c *Crawler) answer(ctx context.Context, s *Source, l frontier.Lease, pg Page, ex Extraction, err error, started time.Time) error {
+func (c *Crawler) answer(ctx context.Context, s *Source, l frontier.Lease, pg Page, ex Extraction, next revisit, err error, started time.Time) error {
 	var sunk *sinkError
 	var status *statusFailure
 	switch {
@@ -171,41 +187,31 @@ func (c *Crawler) answer(ctx context.Context, s *Source, l frontier.Lease, pg Pa
 			c.log.Error("panic while reading a page", "url", l.URL, "source", l.Source, "panic", p.value, "stack", string(p.stack))
 		}
 		c.fail(ctx, s, l, pg, classify(err), err.Error(), err)
-	case ex.Blocked != "":
+	case ex.Blocked != "" && ex.Blocked == statusText(pg.Status):
 		how := troubleBlock
 		if pg.Status == http.StatusUnauthorized || pg.Status == http.StatusForbidden || pg.Status == http.StatusUnavailableForLegalReasons {
 			how = troubleHost // often one page only: a board for members
 		}
 		c.fail(ctx, s, l, pg, how, "blocked: "+ex.Blocked, nil)
+	case ex.Blocked != "":
+		c.walled(ctx, s, l, pg, ex)
 	case ex.Gone != "":
 		c.hosts.ok(l.Host)
-		c.dead(ctx, EventGone, l, pg.Status, "gone: "+ex.Gone)
+		c.gone(ctx, l, pg, "gone: "+ex.Gone, next)
 	default:
-		c.done(ctx, s, l, pg, ex, started)
+		c.passed(ctx, l)
+		c.done(ctx, s, l, pg, ex, next, started)
 	}
 	return nil
 }
 
-func (c *Crawler) done(ctx context.Context, s *Source, l frontier.Lease, pg Page, ex Extraction, started time.Time) {
-	c.hosts.ok(l.Host)
-	out := frontier.Outcome{Status: pg.Status}
-	unchanged := pg.Status == http.StatusNotModified
-	if unchanged {
-		out = l.Last
-	} else {
-		sum := sha256.Sum256(pg.Body)
-		out.ContentHash = hex.EncodeToString(sum[:])
-		out.ETag, out.LastModified = pg.Header.Get("ETag"), pg.Header.Get("Last-Modified")
-	}
-	if !c.once {
-		out.Again = c.now().Add(c.again(s, l, ex.Posts, unchanged || out.ContentHash == l.Last.ContentHash))
-	}
+func (c *Crawler) done(ctx context.Context, s *Source, l frontier.Lease, pg Page, ex Extraction, next revisit, started time.Time) {
 	for _, w := range ex.Warnings {
 		c.warn(s.Name, w, l.URL)
 	}
-	added, links := 0, c.found(ctx, s, l, ex.Links)
+	added := 0
 	err := c.acked(ctx, func(ctx context.Context) (err error) {
-		added, err = c.opts.Frontier.Done(ctx, l, out, links...)
+		added, err = c.opts.Frontier.Done(ctx, l, next.out, next.tasks...)
 		return err
 	})
 	if err != nil {
@@ -213,53 +219,11 @@ func (c *Crawler) done(ctx context.Context, s *Source, l frontier.Lease, pg Page
 		return
 	}
 	took := time.Since(started)
-	if unchanged {
+	if pg.Status == http.StatusNotModified {
 		c.prog.unchanged(l, took)
 		return
 	}
 	c.prog.page(l, pg.Status, len(ex.Posts), added, len(ex.Warnings), took)
-}
-
-// again says when a page is worth another look. Lists change all the time,
-// the less the further from the seed; a page with posts changes the less the
-// longer nobody has posted.
-func (c *Crawler) again(s *Source, l frontier.Lease, posts []post.Post, same bool) time.Duration {
-	r := c.opts.Recrawl
-	if isList(s, l.URL) {
-		wait := r.List * time.Duration((l.Depth+1)*(l.Depth+1))
-		if same && l.Depth > 0 {
-			wait *= 2
-		}
-		return min(wait, r.Max)
-	}
-	var newest time.Time
-	for _, p := range posts {
-		if p.PublishedAt.After(newest) {
-			newest = p.PublishedAt
-		}
-	}
-	wait := 6 * r.Min // nothing is dated, or nothing is known because nothing changed
-	if !newest.IsZero() {
-		wait = c.now().Sub(newest) / 8
-	}
-	if same {
-		wait *= 2
-	}
-	return min(max(wait, r.Min), r.Max)
-}
-
-// isList tells pages that lead to posts from pages that hold them.
-func isList(s *Source, url string) bool {
-	rule, ok := s.Rule(url)
-	if !ok {
-		return false
-	}
-	for _, p := range rule.Posts {
-		if !p.Preview {
-			return false
-		}
-	}
-	return true
 }
 
 // fail gives a task back or up, and its host a rest when it needs one.
@@ -270,7 +234,7 @@ func (c *Crawler) fail(ctx context.Context, s *Source, l frontier.Lease, pg Page
 		return
 	}
 	until := now.Add(c.opts.Backoff.after(l.Tries + 1))
-	if how != troublePage {
+	if how != troublePage && how != troubleMember {
 		n := c.hosts.fail(l.Host)
 		asked := retryAt(pg.Header, err, now)
 		if how == troubleBlock || n >= 3 || !asked.IsZero() {
@@ -286,6 +250,11 @@ func (c *Crawler) fail(ctx context.Context, s *Source, l frontier.Lease, pg Page
 			return
 		}
 	}
+	c.retry(ctx, s, l, pg, how, until, reason)
+}
+
+// retry gives a task back until a moment, or up when it was tried often enough.
+func (c *Crawler) retry(ctx context.Context, s *Source, l frontier.Lease, pg Page, how trouble, until time.Time, reason string) {
 	if l.Tries+1 >= c.opts.MaxTries {
 		if c.once || how == troublePage {
 			c.dead(ctx, EventDead, l, pg.Status, fmt.Sprintf("%s (given up after %d tries)", reason, l.Tries+1))
@@ -293,7 +262,7 @@ func (c *Crawler) fail(ctx context.Context, s *Source, l frontier.Lease, pg Page
 		}
 		// The host's trouble is not the page's: it passes some day. A single page
 		// at which its host fails for ever is asked for less and less.
-		until = later(until, now.Add(c.patience(s, l).after(l.Tries+2-c.opts.MaxTries)))
+		until = later(until, c.now().Add(c.patience(s, l).after(l.Tries+2-c.opts.MaxTries)))
 	}
 	e := c.acked(ctx, func(ctx context.Context) error { return c.opts.Frontier.Retry(ctx, l, until, reason) })
 	if e != nil {
@@ -369,7 +338,7 @@ func (c *Crawler) dead(ctx context.Context, kind EventKind, l frontier.Lease, st
 		if again.IsZero() {
 			return c.opts.Frontier.Dead(ctx, l, reason)
 		}
-		_, err = c.opts.Frontier.Done(ctx, l, frontier.Outcome{Again: again})
+		_, err = c.opts.Frontier.Done(ctx, l, frontier.Outcome{Again: again, Reason: reason})
 		return err
 	})
 	if err != nil {

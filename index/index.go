@@ -109,6 +109,18 @@ type Revision struct {
 	Flagged   bool      `json:"flagged"`
 	Score     float64   `json:"score"`
 	FetchedAt time.Time `json:"fetched_at"`
+	// Verdict is what was thought of it, in full, and Archive the record that
+	// holds it as it was published; zero for what was kept before they were.
+	Verdict classify.Verdict `json:"verdict,omitzero"`
+	Archive post.Archive     `json:"archive,omitzero"`
+}
+
+// Deletion says that posts are gone from where they were published.
+type Deletion struct {
+	Source string    // required
+	Thread string    // Post.ThreadURL, or Post.URL, of all that is gone; "" when only IDs are
+	IDs    []string  // of single posts
+	At     time.Time // when it was seen; required
 }
 
 // AuditRow is one line of the append-only audit trail.
@@ -251,6 +263,14 @@ type Store interface {
 	// lies Ahead of it counts as older than every other: its clock says nothing
 	// of the order. That holds too for what was kept before the clock was checked.
 	Put(ctx context.Context, recs []Record) error
+	// Put with DeletedAt zero keeps a deletion that was seen after the post was
+	// fetched, and ends one that was seen before: the post is back.
+	//
+	// Delete notes that posts are gone: it sets the deleted_at of those of the
+	// records named that were fetched before d.At and have none, and returns how
+	// many. Nothing else of them changes, and nothing is removed. A deletion
+	// without source or time is ErrInvalid.
+	Delete(ctx context.Context, d Deletion) (n int, err error)
 	// Get returns one record, or ErrNotFound.
 	Get(ctx context.Context, id string) (Record, error)
 	// Revisions returns earlier contents, newest first; none for an unknown id.

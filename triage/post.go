@@ -93,8 +93,14 @@ type revisionView struct {
 	At      time.Time
 	Flagged bool
 	Score   float64
-	Title   []change
-	Text    []change
+	// Judged tells that the whole verdict was kept.
+	Judged     bool
+	Stance     classify.Stance
+	Categories []tagged
+	Archive    string // id of the record that holds it
+
+	Title []change
+	Text  []change
 }
 
 // postProblem is what was wrong with a decision.
@@ -238,7 +244,7 @@ func (s *Server) fillPost(ctx context.Context, v *postView, lang string) error {
 	if len(v.History) > 0 {
 		v.Seen = v.History[0].Seq
 	}
-	if err := s.fillRevisions(ctx, v); err != nil {
+	if err := s.fillRevisions(ctx, v, lang); err != nil {
 		return err
 	}
 	for i := range v.Contacts {
@@ -302,7 +308,7 @@ func (s *Server) related(ctx context.Context, query, except, lang string) (relat
 	return out, nil
 }
 
-func (s *Server) fillRevisions(ctx context.Context, v *postView) error {
+func (s *Server) fillRevisions(ctx context.Context, v *postView, lang string) error {
 	revisions, err := s.store.Revisions(ctx, v.Record.Post.ID)
 	if err != nil {
 		return err
@@ -312,7 +318,8 @@ func (s *Server) fillRevisions(ctx context.Context, v *postView) error {
 		if i == maxRevisions {
 			break
 		}
-		v.Revisions = append(v.Revisions, revisionView{At: r.FetchedAt, Flagged: r.Flagged, Score: r.Score,
+		v.Revisions = append(v.Revisions, revisionView{At: r.FetchedAt, Flagged: r.Flagged, Score: r.Score, Judged: r.Verdict.Stance != "",
+			Stance: r.Verdict.Stance, Categories: s.categoriesOf(r.Verdict, lang), Archive: r.Archive.RecordID,
 			Title: diff(r.Title, later.Title), Text: diff(r.Text, later.Text)})
 		later = r
 	}

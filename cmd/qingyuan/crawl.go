@@ -12,6 +12,9 @@ import (
 
 // runCrawl crawls the configured sites: for ever, or one pass with -once.
 func runCrawl(ctx context.Context, std stdio, args []string) error {
+	if len(args) > 0 && args[0] == "why" {
+		return runCrawlWhy(ctx, std, args[1:])
+	}
 	f := newFlags(std, "crawl", "", "data", "dict")
 	once := f.Bool("once", false, "make one pass over all sites and end")
 	asJSON := f.Bool("json", false, "print the summary as JSON (with -once)")

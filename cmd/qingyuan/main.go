@@ -43,7 +43,7 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"demo", "", "crawl the bundled town of sites, classify, index and show the hits", runDemo},
-		{"crawl", "", "crawl the configured sites", runCrawl},
+		{"crawl", "[why URL...]", "crawl the configured sites; why: why a URL was not fetched, or when it will be", runCrawl},
 		{"serve", "", "crawl and serve the triage pages in one process", runServe},
 		{"classify", "[TEXT]", "judge a text or, with -jsonl, one JSON post a line", runClassify},
 		{"explain", "[TEXT]", "judge one text and tell a person why", runExplain},
@@ -57,6 +57,8 @@ func commands() []command {
 		{"archive", "verify|list|show|key|hold|retain", "check, list and show what was kept as evidence", runArchive},
 		{"replay", "", "read and judge the archived pages again, without fetching", runReplay},
 		{"site", "test CONFIG PAGE...", "show what a site config extracts from saved pages", runSite},
+		{"robots", "URL...", "what a robots.txt allows, and the rule that decides", runRobots},
+		{"url", "canonical URL...", "the one spelling by which the crawler knows a page", runURL},
 		{"version", "", "print the version", runVersion},
 	}
 }

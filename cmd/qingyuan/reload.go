@@ -68,13 +68,14 @@ func followEdits(ctx context.Context, live *classify.Live) (wait func()) {
 type livePages struct {
 	logger  *slog.Logger
 	live    *classify.Live // nil: the dictionary is built in
+	watch   *crawlWatch    // of the crawl in this process; nil: there is none
 	make    func(*classify.Dictionary) (http.Handler, error)
 	current atomic.Pointer[http.Handler]
 }
 
 // open makes the first pages; see newPages.
 func (p *livePages) open(c config, store index.Store, titles map[string]string, watch *crawlWatch, live *classify.Live) error {
-	p.live = live
+	p.live, p.watch = live, watch
 	p.make = func(d *classify.Dictionary) (http.Handler, error) {
 		return dictionaryPages(c, d, store, p.logger, titles, watch, live)
 	}
@@ -107,7 +108,7 @@ func (p *livePages) changed(c *classify.Classifier) {
 
 func (p *livePages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := *p.current.Load()
-	if r.URL.Path != "/healthz" || p.live == nil {
+	if r.URL.Path != "/healthz" || p.live == nil && p.watch == nil {
 		h.ServeHTTP(w, r)
 		return
 	}
@@ -115,10 +116,15 @@ func (p *livePages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.ServeHTTP(&answer, r)
 	var health map[string]any
 	if err := json.Unmarshal(answer.body.Bytes(), &health); err == nil {
-		s := p.live.Status()
-		health["dictionary"] = s.Dictionary
-		if len(s.Problems) > 0 {
-			health["dictionary_refused"] = s.Problems
+		if p.live != nil {
+			s := p.live.Status()
+			health["dictionary"] = s.Dictionary
+			if len(s.Problems) > 0 {
+				health["dictionary_refused"] = s.Problems
+			}
+		}
+		if paused := p.watch.paused(); len(paused) > 0 {
+			health["paused_sites"] = paused
 		}
 		if body, err := json.Marshal(health); err == nil {
 			answer.body.Reset()

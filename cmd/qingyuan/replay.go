@@ -176,6 +176,9 @@ func (r *replay) page(ctx context.Context, c archive.Capture) error {
 	case ex.Blocked != "":
 		return skip("the site refused us")
 	case ex.Gone != "":
+		if err := r.gone(ctx, s.Name, ex.GoneThread, c.Entry.Time().UTC()); err != nil {
+			return err
+		}
 		return skip("what it showed was gone")
 	}
 	r.report.Pages++
@@ -190,6 +193,19 @@ func (r *replay) page(ctx context.Context, c archive.Capture) error {
 		return r.flush(ctx)
 	}
 	return nil
+}
+
+// gone notes again that a thread was gone at a moment, after what was read
+// before that.
+func (r *replay) gone(ctx context.Context, source, thread string, at time.Time) error {
+	if thread == "" || r.report.DryRun {
+		return nil
+	}
+	if err := r.flush(ctx); err != nil {
+		return err
+	}
+	_, err := r.store.Delete(ctx, index.Deletion{Source: source, Thread: thread, At: at})
+	return err
 }
 
 // flush compares the batch with the index and puts it there. Of a post that

@@ -226,7 +226,13 @@ func openPipeline(ctx context.Context, c config, opts pipelineOptions) (*pipelin
 		p.crawler, err = crawler.New(opts.sources, crawler.Options{
 			Frontier: f, Transport: rt, Workers: c.Crawl.Workers, MaxTries: c.Crawl.Tries, Logger: opts.logger,
 			UserAgent: transport.UserAgent(version, c.Crawl.Contact), OnEvent: opts.onEvent, Backoff: opts.backoff,
-			Sink: sink(judge, p.writer, opts.onHit),
+			Sink: sink(judge, p.writer, func(r index.Record) {
+				p.crawler.Flagged(r.Post)
+				if opts.onHit != nil {
+					opts.onHit(r)
+				}
+			}),
+			Deleted: deleted(store, opts.logger),
 		})
 	}
 	if err != nil {
@@ -265,6 +271,20 @@ func sink(judge judgement, w *index.Writer, onHit func(index.Record)) crawler.Si
 			if r.Verdict.Flagged && onHit != nil {
 				onHit(r)
 			}
+		}
+		return nil
+	}
+}
+
+// deleted notes in the store what the crawl found to be gone.
+func deleted(store index.Store, logger *slog.Logger) func(context.Context, crawler.Deletion) error {
+	return func(ctx context.Context, d crawler.Deletion) error {
+		n, err := store.Delete(ctx, index.Deletion{Source: d.Source, Thread: d.Thread, IDs: d.Posts, At: d.At})
+		if err != nil {
+			return fmt.Errorf("noting that %s is gone: %w", d.URL, err)
+		}
+		if n > 0 {
+			logger.Info("posts are gone from their site; what was seen is kept", "source", d.Source, "url", d.URL, "posts", n, "reason", d.Reason, "record", d.Archive.RecordID)
 		}
 		return nil
 	}

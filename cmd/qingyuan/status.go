@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -20,11 +21,12 @@ type crawlWatch struct {
 	running bool
 	since   time.Time
 	sources map[string]*triage.SourceStatus
+	walls   map[string]pausedSite // by host
 	problem string
 }
 
 func newCrawlWatch() *crawlWatch {
-	return &crawlWatch{since: time.Now(), running: true, sources: map[string]*triage.SourceStatus{}}
+	return &crawlWatch{since: time.Now(), running: true, sources: map[string]*triage.SourceStatus{}, walls: map[string]pausedSite{}}
 }
 
 // event takes one step of the crawl.
@@ -51,7 +53,32 @@ func (w *crawlWatch) event(e crawler.Event) {
 		s.Failed++
 	case crawler.EventBackOff:
 		s.Problem = e.Reason
+	case crawler.EventWall:
+		s.Problem = e.Reason + "; next trial " + e.Until.In(shanghai()).Format("2006-01-02 15:04")
+		w.walls[e.Host] = pausedSite{Source: e.Source, Host: e.Host, Reason: e.Reason, URL: e.URL, Until: e.Until}
+	case crawler.EventWallOver:
+		s.Problem = ""
+		delete(w.walls, e.Host)
 	}
+}
+
+// pausedSite is a site behind a wall, as /healthz tells it.
+type pausedSite struct {
+	Source string    `json:"source"`
+	Host   string    `json:"host"`
+	Reason string    `json:"reason"`
+	URL    string    `json:"url"`
+	Until  time.Time `json:"until"` // next trial
+}
+
+// paused lists the sites behind walls, by host; none without a crawl here.
+func (w *crawlWatch) paused() []pausedSite {
+	if w == nil {
+		return nil
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.SortedFunc(maps.Values(w.walls), func(a, b pausedSite) int { return strings.Compare(a.Host, b.Host) })
 }
 
 // stop says that the crawl has ended.

@@ -24,6 +24,8 @@ var (
 	ErrNoneDue = errors.New("frontier: no task is due")
 	// ErrStaleLease: the lease ran out and the task was handed to another worker.
 	ErrStaleLease = errors.New("frontier: the lease is no longer ours")
+	// ErrUnknown: neither a task nor a refused link; see Lookup.
+	ErrUnknown = errors.New("frontier: not known")
 )
 
 // ID returns the identity of a task: the SHA-256 of its source's name and its
@@ -42,12 +44,13 @@ type Task struct {
 	Source   string        // the site config's name
 	Page     string        // the page rule's name; "" to be found by URL
 	Depth    int           // links from the seed
-	Priority int           // higher first
+	Priority int           // higher first; of a lease as it counted, Outcome.Lift included
 	Delay    time.Duration // least time between two starts on Host
 	Due      time.Time     // not before; zero is at once
 	Parent   string        // URL it was found on
 	Tries    int           // failed tries so far, since the last success or Restart
 	Lost     int           // leases that ran out unanswered (a crash, a hang), since the last answer or Restart
+	Sooner   bool          // for Add and Done: see Add; not kept
 }
 
 // Validate says what is wrong with a task, or nil. Implementations refuse
@@ -78,6 +81,28 @@ type Outcome struct {
 	Again                           time.Time // when to fetch the URL again; zero: never (done for this crawl)
 	ETag, LastModified, ContentHash string    // for conditional requests next time
 	Status                          int       // HTTP status, for the records; 0: not fetched, the marks of the last fetch stay
+	// Reason says why the page was not fetched, for Lookup; with Status 0 only.
+	// Not in Last.
+	Reason string
+	// Lift is added to the task's Priority from now on, in place of the lift
+	// before: archives below 0, so that what is new goes first. Not in Last.
+	Lift int
+	// Notes are kept with the answer; see Note. Not in Last.
+	Notes map[string]string
+}
+
+// MaxNote is the largest value of a note, in bytes.
+const MaxNote = 64 << 10
+
+// ValidateNotes says what is wrong with notes, or nil. Implementations refuse
+// what it refuses.
+func ValidateNotes(notes map[string]string) error {
+	for k, v := range notes {
+		if k == "" || len(k) > 512 || len(v) > MaxNote {
+			return fmt.Errorf("frontier: note %.80q of %d bytes; want a key of 1 to 512 bytes and a value of at most %d", k, len(v), MaxNote)
+		}
+	}
+	return nil
 }
 
 // Stats counts the tasks by state. A pass over a source is complete when
@@ -97,12 +122,58 @@ type DeadTask struct {
 	At     time.Time
 }
 
+// Refusal is a link that was left out.
+type Refusal struct {
+	ID     string    // ID of its source and canonical URL
+	URL    string    // canonical
+	Source string    // the site config's name
+	Parent string    // URL it was found on; "" when unknown
+	Reason string    // why, for people
+	At     time.Time // set by the frontier
+}
+
+// MaxRefusals is how many refusals of a source are remembered at least.
+const MaxRefusals = 10_000
+
+// State says where a task stands.
+type State string
+
+// The states of a task.
+const (
+	StateWaiting State = "waiting" // to be fetched, at Due or when its host is free
+	StateLeased  State = "leased"  // in work until Expires
+	StateDone    State = "done"    // fetched, or left out; again at Last.Again when that is set
+	StateDead    State = "dead"    // given up, for Reason
+	StateRefused State = "refused" // no task: only a refusal is known
+)
+
+// Standing is all that is known of one URL.
+type Standing struct {
+	Task              // of a refused link only ID, URL, Source and Parent
+	State   State     //
+	Reason  string    // of the last failure, or why it is dead or was left out; "" for none
+	Last    Outcome   // of the last successful fetch; Again also when there was none
+	Fetched time.Time // of the last successful fetch; zero: never
+	Changed time.Time // of the last answer to a lease; zero: never leased
+	Expires time.Time // of the lease; zero unless leased
+	Ahead   int       // due tasks of the host that go first; counted to 100,000, and only for what waits
+
+	HostBusy   bool      // another task of the host is leased
+	HostFree   time.Time // the host's delay and back-off are over; the zero time: it was never asked
+	HostUntil  time.Time // end of the host's back-off; zero: there was none
+	HostReason string    // of the back-off
+
+	Refused Refusal // the last time it was refused; zero: never, or forgotten
+}
+
 // Frontier is the durable queue. Implementations are safe for concurrent use
 // and pass frontiertest.Run.
 type Frontier interface {
 	// Add adds tasks not yet known (by ID) and returns how many were new. A
 	// known task is not changed, whatever its state: it comes back at its own
-	// Again time or by Restart. One invalid task refuses the whole call.
+	// Again time or by Restart. Only with Sooner one that is done, dead or waits
+	// for its Again time comes back at Due (zero: at once) if that is sooner, with
+	// Tries, Lost and lift at 0. One invalid task refuses the whole call.
 	Add(ctx context.Context, tasks ...Task) (added int, err error)
 	// Next leases up to n tasks that are due, on hosts that are free: not
 	// leased, not backed off, and Delay past their last start (the larger of
@@ -142,10 +213,23 @@ type Frontier interface {
 	// done without being fetched. It returns how many. Leased tasks are
 	// untouched.
 	Finish(ctx context.Context, source string) (n int, err error)
+	// Note keeps values under keys, for whoever uses the frontier: what must be
+	// remembered of a page or a thread, for all workers and over restarts. An
+	// empty value forgets the key. Outcome.Notes does the same with an answer.
+	Note(ctx context.Context, notes map[string]string) error
+	// Notes returns the values kept under those of the keys that are known.
+	Notes(ctx context.Context, keys ...string) (map[string]string, error)
 	// Stats counts tasks, of one source or, with "", of all.
 	Stats(ctx context.Context, source string) (Stats, error)
 	// DeadTasks lists tasks given up, newest first.
 	DeadTasks(ctx context.Context, limit int) ([]DeadTask, error)
+	// Lookup tells where a task, or a link that was refused, stands; ErrUnknown
+	// when it is neither.
+	Lookup(ctx context.Context, id string) (Standing, error)
+	// Refuse remembers that links were left out and why, the last time of each.
+	// Of each source the oldest beyond MaxRefusals are forgotten. Tasks are not
+	// changed by it.
+	Refuse(ctx context.Context, refused ...Refusal) error
 	// Close releases the frontier. Leases stay as they are.
 	Close() error
 }

@@ -54,6 +54,24 @@ func productToken(userAgent string) string {
 	return strings.ToLower(userAgent[:end])
 }
 
+// isNamed reports whether a user-agent line names product. What follows a
+// product name is passed over, as in "Qingyuan/2.0" or "Qingyuan2"; a product
+// that is more than letters, hyphens and underscores must be named as a whole.
+func isNamed(value, product string) bool {
+	if product == "" || productToken(product) == product {
+		return product != "" && productToken(value) == product
+	}
+	return wholeName(value) == product
+}
+
+// wholeName is a name up to its version or the first blank.
+func wholeName(value string) string {
+	if end := strings.IndexAny(value, "/ \t"); end >= 0 {
+		value = value[:end]
+	}
+	return strings.ToLower(value)
+}
+
 // parseRobots reads what body says to product (lower case). Whatever body is,
 // it gives a file; lines that are no rule are passed over, and what lies
 // beyond robotsBytes is not read.
@@ -80,7 +98,7 @@ func parseRobots(body []byte, product string) *robotsFile {
 			}
 			if value == "*" || strings.HasPrefix(value, "* ") {
 				inAll, seenAll = true, true
-			} else if productToken(value) == product {
+			} else if isNamed(value, product) {
 				inOurs, seenOurs = true, true
 			}
 		case "allow", "disallow":
@@ -93,6 +111,12 @@ func parseRobots(body []byte, product string) *robotsFile {
 				ours.rules = append(ours.rules, r)
 			}
 			if inAll {
+				all.rules = append(all.rules, r)
+			}
+			if r, ok := folderRule(r); ok && inOurs {
+				ours.rules = append(ours.rules, r)
+			}
+			if r, ok := folderRule(r); ok && inAll {
 				all.rules = append(all.rules, r)
 			}
 		case "crawl-delay":
@@ -125,6 +149,17 @@ func parseRobots(body []byte, product string) *robotsFile {
 	return f
 }
 
+// folderRule gives what allowing /folder/index.html says of /folder/ itself:
+// one page under two names, to the large search engines as well.
+func folderRule(r robotsRule) (robotsRule, bool) {
+	at := strings.LastIndexByte(r.pattern, '/')
+	if at < 0 || !r.allow || r.pattern[at:] != "/index.html" && r.pattern[at:] != "/index.htm" {
+		return r, false
+	}
+	r.pattern = r.pattern[:at+1] + "$"
+	return r, true
+}
+
 // compact copies what is kept, so that it does not hold the whole file.
 func (f *robotsFile) compact() {
 	for i, r := range f.rules {
@@ -151,8 +186,8 @@ func splitDirective(line string) (key, value string, ok bool) {
 	line, _, _ = strings.Cut(line, "#")
 	line = strings.Trim(line, " \t\f\v\x00")
 	key, value, ok = strings.Cut(line, ":")
-	if !ok {
-		fields := strings.Fields(line)
+	if fields := strings.Fields(key); !ok || len(fields) == 2 && strings.HasPrefix(value, "//") { // "Sitemap https://…"
+		fields = strings.Fields(line)
 		if len(fields) != 2 {
 			return "", "", false
 		}
@@ -259,14 +294,14 @@ func normalizeTarget(path string) string {
 	return normalizeOctets(path, false)
 }
 
-// normalizeOctets writes octets outside ASCII percent-encoded in upper case
+// normalizeOctets writes octets that no URI may hold percent-encoded in upper case
 // and unreserved ones plain (RFC 9309 §2.2.2). In the query, where ":" and "/"
 // mean nothing, they are plain as well.
 func normalizeOctets(s string, wildcards bool) string {
 	plain := true
 	for i := 0; i < len(s) && plain; i++ {
 		c := s[i]
-		plain = c > ' ' && c < 0x7f && c != '%' && c != '$' && (c != '*' || wildcards)
+		plain = isURIByte(c) && c != '%' && c != '$' && (c != '*' || wildcards)
 	}
 	if plain {
 		return s
@@ -291,13 +326,18 @@ func normalizeOctets(s string, wildcards bool) string {
 		case c == '?':
 			query = true
 			b.WriteByte(c)
-		case c <= ' ' || c >= 0x7f, c == '$', c == '%', c == '*' && !wildcards:
+		case !isURIByte(c), c == '$', c == '%', c == '*' && !wildcards:
 			b.Write([]byte{'%', hex[c>>4], hex[c&15]})
 		default:
 			b.WriteByte(c)
 		}
 	}
 	return b.String()
+}
+
+// isURIByte reports whether c may stand in a path or query as it is.
+func isURIByte(c byte) bool {
+	return c > ' ' && c < 0x7f && strings.IndexByte("\"<>\\^`{|}", c) < 0
 }
 
 func isUnreserved(c byte) bool {

@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"fmt"
 	"net/url"
 	"strings"
 	"time"
@@ -18,23 +17,30 @@ type Robots struct {
 // "*" for what is said to everybody else. Whatever the file is, it can be read:
 // lines that are no rule are passed over.
 func ReadRobots(file []byte, agent string) *Robots {
-	return &Robots{fetch: &robotsFetch{file: parseRobots(file, agentToken(agent)), url: "robots.txt"}}
+	whole, token := agentNames(agent)
+	f := parseRobots(file, whole)
+	if token != whole && (f.group == "" || f.group == "*") {
+		f = parseRobots(file, token)
+	}
+	return &Robots{fetch: &robotsFetch{file: f, url: "robots.txt"}}
 }
 
-// agentToken gives the product name that groups are chosen by; "" for a name
-// that no group can have.
-func agentToken(agent string) string {
+// agentNames gives the names that groups are chosen by: the whole name without
+// a version, and, when no group has it, what RFC 9309 calls the product token.
+// Both are "" for what no group can be named.
+func agentNames(agent string) (whole, token string) {
 	agent = strings.TrimSpace(agent)
 	// "Mozilla/5.0 (compatible; Name/1.0)" says who is asking in the brackets.
 	if _, rest, ok := strings.Cut(agent, "compatible;"); ok && strings.HasPrefix(agent, "Mozilla/") {
 		agent = strings.TrimSpace(rest)
 	}
-	token := productToken(agent)
-	rest := agent[len(token):]
-	if rest == "" || rest[0] == '/' || rest[0] >= '0' && rest[0] <= '9' || rest[0] == ';' || rest[0] == ')' {
-		return token
+	if end := strings.IndexAny(agent, "/;)"); end >= 0 {
+		agent = agent[:end]
 	}
-	return ""
+	if agent == "*" || strings.ContainsAny(agent, " \t") {
+		return "", ""
+	}
+	return wholeName(agent), productToken(agent)
 }
 
 // Decide says whether the file allows a URL. The URL may also be a path with
@@ -70,21 +76,8 @@ func pathOf(rawURL string) string {
 	return rest
 }
 
-// RobotsURL says where the robots.txt is that speaks for a URL: at the root of
-// the same scheme, host and port.
-func RobotsURL(rawURL string) (string, error) {
-	u, err := url.Parse(rawURL)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return "", fmt.Errorf("url %q has no robots.txt: want http or https and a host", rawURL)
-	}
-	host, err := canonicalHost(u.Hostname())
-	if err != nil {
-		return "", fmt.Errorf("url %q: %w", rawURL, err)
-	}
-	return robotsOrigin(u, host).String(), nil
-}
-
-// robotsOrigin is the robots.txt for u; host is that of u, canonical.
+// robotsOrigin is where the robots.txt is that speaks for u: at the root of the
+// same scheme, host and port. host is that of u, canonical.
 func robotsOrigin(u *url.URL, host string) *url.URL {
 	if strings.Contains(host, ":") {
 		host = "[" + host + "]"

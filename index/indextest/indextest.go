@@ -37,6 +37,7 @@ func Run(t *testing.T, open func(t *testing.T) index.Store) {
 		{"PutIdempotent", testPutIdempotent},
 		{"Revisions", testRevisions},
 		{"Replay", testReplay},
+		{"Delete", testDelete},
 		{"NewToJudge", testNewToJudge},
 		{"RevisionsBounded", testRevisionsBounded},
 		{"WrongClock", testWrongClock},
@@ -191,6 +192,7 @@ func testRevisions(t *testing.T, s index.Store) {
 	edited := r
 	edited.Post.Text, edited.Post.FetchedAt = "第二版，联系方式已换", r.Post.FetchedAt.Add(time.Hour)
 	edited.Verdict.Flagged, edited.Verdict.Score = false, 0.2
+	edited.Post.Archive = post.Archive{File: "b.warc.gz", RecordID: "urn:2"}
 	put(t, s, edited)
 	put(t, s, edited)
 	got := get(t, s, r.Post.ID)
@@ -208,8 +210,8 @@ func testRevisions(t *testing.T, s index.Store) {
 		t.Fatal(err)
 	}
 	want := []index.Revision{
-		{Title: r.Post.Title, Text: edited.Post.Text, Score: 0.2, FetchedAt: edited.Post.FetchedAt.UTC()},
-		{Title: r.Post.Title, Text: r.Post.Text, Flagged: true, Score: 0.91, FetchedAt: r.Post.FetchedAt.UTC()},
+		{Title: r.Post.Title, Text: edited.Post.Text, Score: 0.2, FetchedAt: edited.Post.FetchedAt.UTC(), Verdict: edited.Verdict, Archive: edited.Post.Archive},
+		{Title: r.Post.Title, Text: r.Post.Text, Flagged: true, Score: 0.91, FetchedAt: r.Post.FetchedAt.UTC(), Verdict: r.Verdict},
 	}
 	if d := cmp.Diff(want, revs); d != "" {
 		t.Errorf("revisions (-want +got):\n%s", d)
@@ -332,6 +334,9 @@ func testClosed(t *testing.T, s index.Store) {
 	}
 	if _, err := s.Search(ctx, index.Query{}); !errors.Is(err, index.ErrClosed) {
 		t.Errorf("Search after Close: got %v, want ErrClosed", err)
+	}
+	if _, err := s.Delete(ctx, index.Deletion{Source: "demo", At: Now()}); !errors.Is(err, index.ErrClosed) {
+		t.Errorf("Delete after Close: got %v, want ErrClosed", err)
 	}
 	if _, err := s.Get(ctx, "x"); !errors.Is(err, index.ErrClosed) {
 		t.Errorf("Get after Close: got %v, want ErrClosed", err)

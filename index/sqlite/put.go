@@ -37,7 +37,7 @@ func (st *statements) prepare(ctx context.Context, db *sql.DB) error {
 		stmt **sql.Stmt
 		text string
 	}{
-		{&st.find, `SELECT rid, content_hash, token_hash, fetched, content_at, last_seen, ingested, revisions FROM posts WHERE id = ?`},
+		{&st.find, `SELECT rid, content_hash, token_hash, fetched, content_at, last_seen, ingested, revisions, deleted FROM posts WHERE id = ?`},
 		{&st.insert, `INSERT INTO posts (id, source, source_type, kind, stance, severity, flagged, score, published, last_seen,
 			deleted, fetched, shape, content_hash, token_hash, content_at, ingested, day, revisions,
 			first_seen, status, assignee, reason, tags, comment_count, version, updated, updated_by, triage_shape)
@@ -53,7 +53,7 @@ func (st *statements) prepare(ctx context.Context, db *sql.DB) error {
 		{&st.labelInsert, `INSERT OR IGNORE INTO labels (field, value, rid) VALUES (?,?,?)`},
 		{&st.labelDelete, `DELETE FROM labels WHERE field=? AND value=? AND rid=?`},
 		{&st.revisionKnown, `SELECT count(*) FROM revisions WHERE rid=? AND hash=?`},
-		{&st.revisionInsert, `INSERT OR IGNORE INTO revisions (rid, fetched, hash, title, text, flagged, score) VALUES (?,?,?,?,?,?,?)`},
+		{&st.revisionInsert, `INSERT OR IGNORE INTO revisions (rid, fetched, hash, title, text, flagged, score, doc) VALUES (?,?,?,?,?,?,?,?)`},
 		{&st.revisionThin, `DELETE FROM revisions WHERE rid=?1
 			AND (fetched, hash) IN (SELECT fetched, hash FROM revisions WHERE rid=?1 ORDER BY fetched DESC, hash DESC LIMIT -1 OFFSET ?2)
 			AND (fetched, hash) <> (SELECT fetched, hash FROM revisions WHERE rid=?1 ORDER BY fetched, hash LIMIT 1)`},
@@ -126,6 +126,7 @@ type state struct {
 	rid                                int64
 	contentHash, tokenHash             []byte
 	fetched, contentAt, seen, ingested int64
+	deleted                            int64
 	revisions                          int
 }
 
@@ -134,7 +135,7 @@ func (p *putter) put(r index.Record) error {
 	hash := contentHash(r.Post)
 	var old state
 	err := p.stmt(p.s.stmts.find).QueryRowContext(p.ctx, r.Post.ID).Scan(&old.rid, &old.contentHash, &old.tokenHash,
-		&old.fetched, &old.contentAt, &old.seen, &old.ingested, &old.revisions)
+		&old.fetched, &old.contentAt, &old.seen, &old.ingested, &old.revisions, &old.deleted)
 	if errors.Is(err, sql.ErrNoRows) {
 		return p.insert(r, hash)
 	}
@@ -200,6 +201,9 @@ func (p *putter) update(r index.Record, hash []byte, old state) error {
 	now := micros(p.now)
 	old.contentAt, old.seen, old.ingested = p.believable(old.contentAt), p.believable(old.seen), p.believable(old.ingested)
 	next, fetched := old, p.believable(read)
+	if unknown := micros(time.Time{}); r.DeletedAt.IsZero() && old.deleted != unknown && fetched <= old.deleted {
+		r.DeletedAt = fromMicros(old.deleted) // the deletion was seen after this
+	}
 	next.seen = max(old.seen, fetched, micros(r.LastSeen))
 	same := slices.Equal(hash, old.contentHash)
 	if p.order(read) < p.order(old.fetched) {

@@ -79,13 +79,20 @@ func (s *Store) Get(ctx context.Context, id string) (index.Record, error) {
 func (s *Store) Revisions(ctx context.Context, id string) ([]index.Revision, error) {
 	var out []index.Revision
 	err := s.inReadTx(ctx, func(tx *sql.Tx) error {
-		return each(ctx, tx, `SELECT r.title, r.text, r.flagged, r.score, r.fetched FROM revisions r
+		return each(ctx, tx, `SELECT r.title, r.text, r.flagged, r.score, r.fetched, r.doc FROM revisions r
 			JOIN posts p ON p.rid = r.rid WHERE p.id = ? ORDER BY r.fetched DESC, r.hash`, []any{id}, func(rows *sql.Rows) error {
 			var r index.Revision
-			var title, text []byte
+			var title, text, raw []byte
 			var fetched int64
-			if err := rows.Scan(&title, &text, &r.Flagged, &r.Score, &fetched); err != nil {
+			if err := rows.Scan(&title, &text, &r.Flagged, &r.Score, &fetched, &raw); err != nil {
 				return err
+			}
+			if len(raw) > 0 {
+				var d revisionDoc
+				if err := json.Unmarshal(raw, &d); err != nil {
+					return fmt.Errorf("a revision of record %s is damaged: %w", id, err)
+				}
+				r.Verdict, r.Archive = d.Verdict, d.Archive
 			}
 			r.Title, r.Text, r.FetchedAt = string(title), string(text), fromMicros(fetched)
 			out = append(out, r)

@@ -1,6 +1,28 @@
 package sqlite
 
-import "qingyuan/index"
+import (
+	"encoding/json"
+
+	"qingyuan/classify"
+	"qingyuan/index"
+	"qingyuan/post"
+)
+
+// revisionDoc is what is kept of a revision besides its columns.
+type revisionDoc struct {
+	Verdict classify.Verdict `json:"verdict"`
+	Archive post.Archive     `json:"archive,omitzero"`
+}
+
+// revisionJSON is a revisionDoc as it is kept; empty for a verdict that JSON
+// cannot hold, which Put has refused before.
+func revisionJSON(v classify.Verdict, a post.Archive) []byte {
+	raw, err := json.Marshal(revisionDoc{v, a})
+	if err != nil {
+		return []byte{}
+	}
+	return raw
+}
 
 // addEarlier keeps content that was fetched before the current one as a
 // revision, unless it is known already or may have been dropped.
@@ -15,7 +37,7 @@ func (p *putter) addEarlier(r index.Record, hash []byte, fetched int64, next sta
 	}
 	if known == 0 && !dropped {
 		if _, err := p.stmt(p.s.stmts.revisionInsert).ExecContext(p.ctx, next.rid, fetched, hash,
-			[]byte(r.Post.Title), []byte(r.Post.Text), r.Verdict.Flagged, r.Verdict.Score); err != nil {
+			[]byte(r.Post.Title), []byte(r.Post.Text), r.Verdict.Flagged, r.Verdict.Score, revisionJSON(r.Verdict, r.Post.Archive)); err != nil {
 			return err
 		}
 		next.revisions++
@@ -48,7 +70,7 @@ func (p *putter) keepRevision(old state) (index.Record, error) {
 		return index.Record{}, err
 	}
 	if _, err := p.stmt(p.s.stmts.revisionInsert).ExecContext(p.ctx, old.rid, old.contentAt, old.contentHash,
-		[]byte(d.Post.Title), []byte(d.Post.Text), d.Verdict.Flagged, d.Verdict.Score); err != nil {
+		[]byte(d.Post.Title), []byte(d.Post.Text), d.Verdict.Flagged, d.Verdict.Score, revisionJSON(d.Verdict, d.Post.Archive)); err != nil {
 		return index.Record{}, err
 	}
 	old.revisions++

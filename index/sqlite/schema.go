@@ -12,7 +12,7 @@ const applicationID = 0x51594958
 
 // migrations are applied in order, each once; the file's user_version counts
 // them. They are append-only: a released one is never edited.
-var migrations = [...]string{schema1}
+var migrations = [...]string{schema1, schema2}
 
 // schema1: the narrow posts table answers filters, sorts and facets; texts and
 // lists live apart in docs. labels holds every field with rare or many values.
@@ -73,6 +73,9 @@ CREATE TRIGGER audit_in_order BEFORE INSERT ON audit
 	WHEN NEW.seq IS NULL OR NEW.seq <= (SELECT coalesce(max(seq), 0) FROM audit)
 	BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END;
 `
+
+// schema2 keeps with a revision its whole verdict and where it is archived.
+const schema2 = `ALTER TABLE revisions ADD COLUMN doc BLOB NOT NULL DEFAULT ''`
 
 // migrate brings the file to the newest schema, or refuses it.
 func migrate(ctx context.Context, db *sql.DB) error {

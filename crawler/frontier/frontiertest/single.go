@@ -2,6 +2,7 @@ package frontiertest
 
 import (
 	"errors"
+	"reflect"
 	"time"
 
 	"qingyuan/crawler/frontier"
@@ -226,7 +227,7 @@ func testMarks(f *fixture) {
 	f.add(task("a.example", 1))
 	out := frontier.Outcome{Status: 200, ETag: `W/"7-中"`, LastModified: "Mon, 02 Mar 2026 09:00:00 GMT", ContentHash: "c0ffee"}
 	l := f.next()
-	if l.Last != (frontier.Outcome{}) {
+	if !reflect.DeepEqual(l.Last, frontier.Outcome{}) {
 		f.Errorf("a task never fetched has marks %+v", l.Last)
 	}
 	withAgain := out
@@ -234,12 +235,12 @@ func testMarks(f *fixture) {
 	_, err := f.Done(f.ctx, l, withAgain)
 	f.must("Done", err)
 	l = f.next()
-	if l.Last != out {
+	if !reflect.DeepEqual(l.Last, out) {
 		f.Errorf("marks = %+v, want %+v", l.Last, out)
 	}
 	_, err = f.Done(f.ctx, l, frontier.Outcome{Again: f.clock.Now()}) // not fetched this time
 	f.must("Done", err)
-	if l = f.next(); l.Last != out {
+	if l = f.next(); !reflect.DeepEqual(l.Last, out) {
 		f.Errorf("marks after an unfetched Done = %+v, want them kept", l.Last)
 	}
 }

@@ -68,6 +68,23 @@ var migrations = []string{
 		n      INTEGER NOT NULL,
 		PRIMARY KEY (source, state)
 	) WITHOUT ROWID;`,
+
+	`CREATE TABLE refusals (
+		n      INTEGER PRIMARY KEY AUTOINCREMENT, -- grows with each refusal, also of the same link
+		id     BLOB NOT NULL UNIQUE,
+		url    TEXT NOT NULL,
+		source TEXT NOT NULL,
+		parent TEXT NOT NULL,
+		reason TEXT NOT NULL,
+		at     INTEGER NOT NULL
+	);
+	CREATE INDEX refusals_source ON refusals (source, n);`,
+
+	`ALTER TABLE tasks ADD COLUMN lift INTEGER NOT NULL DEFAULT 0; -- part of priority
+	CREATE TABLE notes (
+		key   TEXT PRIMARY KEY,
+		value TEXT NOT NULL
+	) WITHOUT ROWID;`,
 }
 
 func (d *DB) migrate(ctx context.Context) error {

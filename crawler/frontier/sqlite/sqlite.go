@@ -47,6 +47,8 @@ type DB struct {
 	lock *Lock
 	w    *writer
 
+	readNotes *sql.Stmt
+
 	closing sync.Once
 	closed  error
 }
@@ -93,6 +95,9 @@ func (d *DB) open(ctx context.Context, path string) error {
 	}
 	d.db.SetMaxOpenConns(3) // the writer's and two for reading
 	if err := d.migrate(ctx); err != nil {
+		return err
+	}
+	if d.readNotes, err = d.db.PrepareContext(ctx, `SELECT key, value FROM notes WHERE key IN (SELECT value FROM json_each(?))`); err != nil {
 		return err
 	}
 	if d.w, err = newWriter(ctx, d.db); err != nil {

@@ -76,6 +76,12 @@ func (t *tx) add(ctx context.Context, now int64, tasks []frontier.Task) (added i
 			return 0, err
 		}
 		if n == 0 {
+			if !k.Sooner {
+				continue
+			}
+			if err := t.sooner(ctx, now, id, k); err != nil {
+				return 0, err
+			}
 			continue
 		}
 		added++
@@ -274,7 +280,7 @@ func (t *tx) answer(ctx context.Context, l frontier.Lease, state int, set string
 
 // Done acknowledges a task. See frontier.Frontier.
 func (d *DB) Done(ctx context.Context, l frontier.Lease, out frontier.Outcome, found ...frontier.Task) (added int, err error) {
-	if err := validate(found); err != nil {
+	if err := errors.Join(validate(found), frontier.ValidateNotes(out.Notes)); err != nil {
 		return 0, err
 	}
 	err = d.w.do(ctx, func(ctx context.Context, t *tx) (err error) {
@@ -284,14 +290,17 @@ func (d *DB) Done(ctx context.Context, l frontier.Lease, out frontier.Outcome, f
 		if !out.Again.IsZero() {
 			state = stateAgain
 		}
+		const lift = `tries = 0, lost = 0, reason = ?, changed = ?, due = ?, priority = priority - lift + ?, lift = ?`
 		if out.Status == 0 {
-			err = t.answer(ctx, l, state, `tries = 0, lost = 0, reason = '', changed = ?, due = ?`, now, nanos(out.Again))
+			err = t.answer(ctx, l, state, lift, out.Reason, now, nanos(out.Again), out.Lift, out.Lift)
 		} else {
-			err = t.answer(ctx, l, state, `tries = 0, lost = 0, reason = '', changed = ?, due = ?,
-				fetched = ?, status = ?, etag = ?, modified = ?, hash = ?`,
-				now, nanos(out.Again), now, out.Status, out.ETag, out.LastModified, out.ContentHash)
+			err = t.answer(ctx, l, state, lift+`, fetched = ?, status = ?, etag = ?, modified = ?, hash = ?`,
+				"", now, nanos(out.Again), out.Lift, out.Lift, now, out.Status, out.ETag, out.LastModified, out.ContentHash)
 		}
 		if err != nil {
+			return err
+		}
+		if err := t.note(ctx, out.Notes); err != nil {
 			return err
 		}
 		added, err = t.add(ctx, now, found)
