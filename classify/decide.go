@@ -183,7 +183,7 @@ func (a *analysis) categoryScores(mv modelView, offer bool) ([]CategoryScore, in
 				guess, guessOdds = c, learned
 			}
 		}
-		if total > 0 || learned >= modelCategoryOdds {
+		if total > 0 || learned >= modelCategoryOdds && len(a.norm.stream) > 0 {
 			out = append(out, CategoryScore{ID: id, Score: logistic(o)})
 		}
 	}
@@ -295,11 +295,11 @@ func rankStances(odds *[len(Stances)]float64, flagged bool) (Stance, map[Stance]
 	return Stances[best], scores
 }
 
-// hanShare is the share of ideographs among the letters and ideographs; 1 for a
+// hanShare is the share of ideographs among the letters and ideographs; 0 for a
 // text that has neither.
 func (a *analysis) hanShare() float64 {
 	if len(a.norm.stream) == 0 {
-		return 1
+		return 0
 	}
 	han := 0
 	for _, p := range a.norm.pos {

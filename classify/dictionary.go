@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"io/fs"
 	"path"
 	"sort"
@@ -146,7 +147,7 @@ func LoadDictionary(fsys fs.FS) (*Dictionary, error) {
 	}
 	sum := sha256.New()
 	for _, name := range names {
-		data, err := fs.ReadFile(fsys, name)
+		data, err := readDictionaryFile(fsys, name)
 		if err != nil {
 			l.mistakes.Add(name, fmt.Errorf("reading: %w", err))
 			continue
@@ -245,7 +246,7 @@ func (l *loader) category(doc *strictyaml.Document, f *dictionaryFile) {
 	if f.Threshold == 0 {
 		f.Threshold = 0.5
 	}
-	if f.Threshold < 0.05 || f.Threshold > 0.99 {
+	if !(f.Threshold >= 0.05 && f.Threshold <= 0.99) { // also for .nan
 		l.add(doc.Mistake(fmt.Sprintf("threshold %g is out of range", f.Threshold), "use a probability between 0.05 and 0.99", "threshold"))
 	}
 	l.terms[f.ID] = map[string]string{}
@@ -271,7 +272,7 @@ func (l *loader) term(doc *strictyaml.Document, i int, t *Term, category string,
 		at(fmt.Sprintf("term id %q is already used at %s", t.ID, where), "give it another id", "id")
 	}
 	l.terms[category][t.ID] = fmt.Sprintf("%s:%d", doc.File(), doc.Line("terms", i))
-	if t.Weight <= 0 || t.Weight > 6 {
+	if !(t.Weight > 0 && t.Weight <= 6) { // also for .nan
 		at(fmt.Sprintf("weight %g is out of range", t.Weight), "use more than 0 and at most 6 log-odds; write an exception for evidence against", "weight")
 	}
 	for _, text := range append([]string{t.Text}, t.Variants...) {
@@ -371,4 +372,23 @@ func isLowerLatin(s string) bool {
 		}
 	}
 	return true
+}
+
+// readDictionaryFile reads one file of a folder. It never opens what is no
+// regular file, which might not end or not begin, and reads one byte more than
+// a dictionary may have, so that the decoder names the limit.
+func readDictionaryFile(fsys fs.FS, name string) ([]byte, error) {
+	info, err := fs.Stat(fsys, name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is no regular file; remove or rename it", name)
+	}
+	f, err := fsys.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, strictyaml.MaxBytes+1))
 }

@@ -47,7 +47,7 @@ func (l *loader) checkWeight(r *Rule) {
 		if r.Weight != 0 {
 			l.add(r.mistake("a helper has no weight of its own", "remove weight: or helper:", "weight"))
 		}
-	case r.Weight < -8 || r.Weight > 8:
+	case !(r.Weight >= -8 && r.Weight <= 8): // also for .nan
 		l.add(r.mistake(fmt.Sprintf("weight %g is out of range", r.Weight), "use −8 to 8 log-odds", "weight"))
 	case r.kind == kindRule && r.Weight <= 0:
 		l.add(r.mistake("a rule needs a positive weight", "set weight:, or write it as an exception, or mark it helper: true", "weight"))

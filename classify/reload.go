@@ -212,7 +212,7 @@ func FolderFingerprint(fsys fs.FS) (string, error) {
 	}
 	sum := sha256.New()
 	for _, name := range names {
-		data, err := fs.ReadFile(fsys, name)
+		data, err := readDictionaryFile(fsys, name)
 		if err != nil {
 			return "", fmt.Errorf("reading %s: %w", name, err)
 		}

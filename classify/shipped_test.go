@@ -80,3 +80,13 @@ func TestPaddingDoesNotHideAnAd(t *testing.T) {
 		}
 	}
 }
+
+// A text without a letter is nothing: no stance, no category.
+func TestNoContentIsOther(t *testing.T) {
+	for _, text := range []string{"", "\n\n", "......", "（（（", "\xff\xfe"} {
+		v := shippedVerdict(t, post.Post{Text: text})
+		if v.Flagged || v.Stance != classify.StanceOther || len(v.Categories) != 0 {
+			t.Errorf("%q: flagged %v, stance %s, categories %v", text, v.Flagged, v.Stance, v.Categories)
+		}
+	}
+}
