@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"hash"
 	"io"
 	"io/fs"
 	"path"
@@ -152,8 +153,7 @@ func LoadDictionary(fsys fs.FS) (*Dictionary, error) {
 			l.mistakes.Add(name, fmt.Errorf("reading: %w", err))
 			continue
 		}
-		fmt.Fprintf(sum, "%s\x00%d\x00", name, len(data))
-		sum.Write(data)
+		sumFile(sum, name, data)
 		l.file(name, data)
 	}
 	l.finish()
@@ -391,4 +391,10 @@ func readDictionaryFile(fsys fs.FS, name string) ([]byte, error) {
 	}
 	defer f.Close()
 	return io.ReadAll(io.LimitReader(f, strictyaml.MaxBytes+1))
+}
+
+// sumFile adds a file to the hash of a folder.
+func sumFile(sum hash.Hash, name string, data []byte) {
+	fmt.Fprintf(sum, "%s\x00%d\x00", name, len(data))
+	sum.Write(data)
 }

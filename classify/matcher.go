@@ -272,25 +272,3 @@ func (m *matcher) scanSound(n *normalized, sc *matchScratch, veto func([]rune) b
 		}
 	})
 }
-
-// leftmostLongest keeps of hits those that a reader going left to right and
-// preferring the longest would take, none overlapping, in order. It reuses the
-// storage of hits.
-func leftmostLongest(hits []hit) []hit {
-	slices.SortFunc(hits, func(a, b hit) int {
-		if a.start != b.start {
-			return a.start - b.start
-		}
-		if a.end != b.end {
-			return b.end - a.end
-		}
-		return int(a.id - b.id)
-	})
-	out, end := hits[:0], 0
-	for _, h := range hits {
-		if h.start >= end {
-			out, end = append(out, h), h.end
-		}
-	}
-	return out
-}

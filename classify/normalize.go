@@ -29,9 +29,6 @@ type normalized struct {
 
 func (n *normalized) has(c class) bool { return n.seen&(1<<c) != 0 }
 
-// text is the folded text.
-func (n *normalized) text() string { return string(n.runes) }
-
 // origin returns the rune range of the original that runes [from, to) cover.
 func (n *normalized) origin(from, to int) (start, end int) {
 	if from >= to {

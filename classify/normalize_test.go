@@ -253,3 +253,6 @@ func BenchmarkLinear(b *testing.B) {
 		})
 	}
 }
+
+// text is the folded text.
+func (n *normalized) text() string { return string(n.runes) }

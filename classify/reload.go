@@ -216,8 +216,7 @@ func FolderFingerprint(fsys fs.FS) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("reading %s: %w", name, err)
 		}
-		fmt.Fprintf(sum, "%s\x00%d\x00", name, len(data))
-		sum.Write(data)
+		sumFile(sum, name, data)
 	}
 	return hex.EncodeToString(sum.Sum(nil)), nil
 }

@@ -61,6 +61,12 @@ const (
 	hashStep = 1099511628211
 )
 
+// hashRune adds a character to the hash of a word, which begins as hashSeed;
+// mixHash ends it. The filters are filled and asked by the same two.
+func hashRune(h uint64, r rune) uint64 { return (h ^ uint64(r)) * hashStep }
+
+func mixHash(h uint64) uint32 { return uint32(h ^ h>>29) }
+
 // newWordList makes the list of the words of d, of which the first general are
 // gse's own.
 func newWordList(d *gse.Dictionary, general int) (*wordList, error) {
@@ -103,15 +109,14 @@ type generalWord struct {
 // the same ones. It reuses the storage of out.
 func (w *wordList) longestGenerals(text []gramChar, out []generalWord) []generalWord {
 	out = slices.Grow(out[:0], len(text))[:len(text)]
-	step := func(h uint64, i int) uint64 { return (h ^ uint64(text[i].r)) * hashStep }
-	mix := func(h uint64) uint32 { return uint32(h ^ h>>29) }
+	step := func(h uint64, i int) uint64 { return hashRune(h, text[i].r) }
 	is := func(hash uint32) uint32 { hash %= shortBits; return uint32(w.general[hash/64] >> (hash % 64) & 1) }
 	i := 0
 	for ; i+maxFilterWord <= len(text); i++ {
 		one := step(hashSeed, i)
 		two := step(one, i+1)
 		three := step(two, i+2)
-		hashes := [maxFilterWord]uint32{mix(one), mix(two), mix(three), mix(step(three, i+3))}
+		hashes := [maxFilterWord]uint32{mixHash(one), mixHash(two), mixHash(three), mixHash(step(three, i+3))}
 		// Which is a word is as good as random: written without a jump.
 		k := bits.Len32(is(hashes[1])|is(hashes[2])<<1|is(hashes[3])<<2) % maxFilterWord
 		out[i] = generalWord{hashes[k], uint32(k) + 1}
@@ -120,7 +125,7 @@ func (w *wordList) longestGenerals(text []gramChar, out []generalWord) []general
 		h := uint64(hashSeed)
 		for j := i; j < len(text); j++ {
 			h = step(h, j)
-			if hash := mix(h); j == i || is(hash) != 0 {
+			if hash := mixHash(h); j == i || is(hash) != 0 {
 				out[i] = generalWord{hash, uint32(j-i) + 1}
 			}
 		}
@@ -147,9 +152,9 @@ func (w *wordList) add(word []rune, distance float32, used *[2]int) {
 	} else {
 		h := uint64(hashSeed)
 		for _, r := range word {
-			h = (h ^ uint64(r)) * hashStep
+			h = hashRune(h, r)
 		}
-		setBit(w.short, uint32((h^h>>29)%shortBits))
+		setBit(w.short, mixHash(h)%shortBits)
 	}
 	id, known := w.insert(pairKey(a, b), 0, used)
 	for _, r := range word[2:] {
@@ -255,8 +260,8 @@ func (w *wordList) reaches(text []rune, begins []uint8, edge, from, to int) bool
 		}
 		h := uint64(hashSeed)
 		for j := i; j < min(to, i+maxFilterWord); j++ {
-			h = (h ^ uint64(text[j])) * hashStep
-			if j >= edge && hasBit(w.short, uint32((h^h>>29)%shortBits)) {
+			h = hashRune(h, text[j])
+			if j >= edge && hasBit(w.short, mixHash(h)%shortBits) {
 				return true
 			}
 		}

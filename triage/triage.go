@@ -23,6 +23,7 @@ import (
 	"html/template"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -80,6 +81,8 @@ type Options struct {
 	Location *time.Location
 	// Crawl tells how the crawl goes; nil leaves the box out.
 	Crawl func(context.Context) (CrawlStatus, error)
+	// Health adds to the answer of /healthz, by name; nil adds nothing.
+	Health func() map[string]any
 	// Digest serves /digest/ with that prefix stripped; nil leaves it out.
 	Digest http.Handler
 	// Original reads what a post was extracted from out of the archive; nil
@@ -103,6 +106,7 @@ type Server struct {
 	now        func() time.Time
 	loc        *time.Location
 	crawl      func(context.Context) (CrawlStatus, error)
+	health     func() map[string]any
 	digest     http.Handler
 	original   OriginalFunc
 
@@ -129,7 +133,7 @@ func New(opts Options) (*Server, error) {
 	}
 	s := &Server{
 		store: opts.Store, log: opts.Logger, language: opts.Language, user: opts.User, now: opts.Now, loc: opts.Location,
-		crawl: opts.Crawl, digest: opts.Digest, original: opts.Original, names: opts.Names, sources: opts.Sources,
+		crawl: opts.Crawl, health: opts.Health, digest: opts.Digest, original: opts.Original, names: opts.Names, sources: opts.Sources,
 		categories: map[string]classify.Category{}, colors: map[string]int{}, hosts: map[string]bool{},
 		cross: http.NewCrossOriginProtection(), mux: http.NewServeMux(),
 		templates: map[string]*template.Template{}, assets: map[string]asset{},
@@ -330,10 +334,13 @@ func (s *Server) getAsset(w http.ResponseWriter, r *http.Request) {
 func (s *Server) getHealth(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
 	defer cancel()
+	status, answer := http.StatusOK, map[string]any{"status": "ok", "store": "ok"}
 	if _, err := s.store.Search(ctx, index.Query{Limit: 1, NoTotal: true}); err != nil {
 		s.log.Error("checking the store", "err", err)
-		writeJSON(w, http.StatusServiceUnavailable, map[string]string{"status": "failing", "store": "does not answer"})
-		return
+		status, answer = http.StatusServiceUnavailable, map[string]any{"status": "failing", "store": "does not answer"}
 	}
-	writeJSON(w, http.StatusOK, map[string]string{"status": "ok", "store": "ok"})
+	if s.health != nil {
+		maps.Copy(answer, s.health())
+	}
+	writeJSON(w, status, answer)
 }

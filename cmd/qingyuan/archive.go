@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -234,11 +235,16 @@ func archiveShow(ctx context.Context, std stdio, args []string) error {
 		_, err = std.out.Write(shown.Body)
 		return err
 	}
-	return writeOriginal(std.out, shown)
+	t, err := transport.New(transport.Options{})
+	if err != nil {
+		return err
+	}
+	return writeOriginal(std.out, t, shown)
 }
 
 // originalOf reads the archived originals that the pages show.
 func originalOf(c config) triage.OriginalFunc {
+	decoder := sync.OnceValues(func() (*transport.Transport, error) { return transport.New(transport.Options{}) })
 	return func(ctx context.Context, p post.Archive) (triage.Original, error) {
 		a, err := archive.Read(archiveDir(c))
 		if err != nil {
@@ -259,7 +265,11 @@ func originalOf(c config) triage.OriginalFunc {
 			return triage.Original{}, fmt.Errorf("the body of %s has another hash than the post names", p.RecordID)
 		}
 		o := triage.Original{URL: shown.Entry.URL, RecordID: shown.Entry.ID, At: shown.Entry.Time(), Head: headText(shown), Raw: shown.Body}
-		if text, ok := originalText(shown); ok {
+		t, err := decoder()
+		if err != nil {
+			return triage.Original{}, err
+		}
+		if text, ok := originalText(t, shown); ok {
 			o.Text = text
 		}
 		return o, nil
@@ -280,8 +290,8 @@ func headText(c archive.Capture) string {
 
 // writeOriginal writes a stored answer as text that no terminal and no browser
 // acts upon.
-func writeOriginal(w io.Writer, c archive.Capture) error {
-	body, ok := originalText(c)
+func writeOriginal(w io.Writer, t *transport.Transport, c archive.Capture) error {
+	body, ok := originalText(t, c)
 	if !ok {
 		body = fmt.Sprintf("[%d bytes that are no text; -raw writes them]", len(c.Body))
 	}
@@ -290,11 +300,7 @@ func writeOriginal(w io.Writer, c archive.Capture) error {
 }
 
 // originalText decodes a stored body; false when it is no text.
-func originalText(c archive.Capture) (string, bool) {
-	t, err := transport.New(transport.Options{})
-	if err != nil {
-		return "", false
-	}
+func originalText(t *transport.Transport, c archive.Capture) (string, bool) {
 	header, body, err := decodeCapture(t, c, "")
 	if err != nil || !utf8.Valid(body) || bytes.ContainsRune(body, 0) {
 		return "", false

@@ -51,21 +51,10 @@ func replayed(t *testing.T, args ...string) (r replayReport) {
 // wholeRecords reads the records with everything that a replay must give again.
 func wholeRecords(t *testing.T, data string) map[string]index.Record {
 	t.Helper()
-	c := defaultConfig()
-	c.Data = data
-	store, err := openStore(t.Context(), c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer store.Close()
 	out := map[string]index.Record{}
-	err = index.Each(t.Context(), store, index.Query{}, func(r index.Record) error {
+	eachRecord(t, data, func(r index.Record) {
 		out[r.Post.ID] = index.Record{Post: r.Post, Verdict: r.Verdict, Triage: r.Triage}
-		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	return out
 }
 

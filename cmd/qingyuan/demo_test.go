@@ -33,8 +33,8 @@ type record struct {
 	Revisions               int
 }
 
-// records reads every record of a data folder.
-func records(t *testing.T, data string) map[string]record {
+// withStore opens the index of a data folder for do, and closes it.
+func withStore(t *testing.T, data string, do func(index.Store)) {
 	t.Helper()
 	c := defaultConfig()
 	c.Data = data
@@ -43,17 +43,33 @@ func records(t *testing.T, data string) map[string]record {
 		t.Fatal(err)
 	}
 	defer store.Close()
+	do(store)
+}
+
+// eachRecord reads every record of a data folder.
+func eachRecord(t *testing.T, data string, do func(index.Record)) {
+	t.Helper()
+	withStore(t, data, func(store index.Store) {
+		err := index.Each(t.Context(), store, index.Query{}, func(r index.Record) error {
+			do(r)
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// records reads what every record of a data folder says.
+func records(t *testing.T, data string) map[string]record {
+	t.Helper()
 	out := map[string]record{}
-	err = index.Each(t.Context(), store, index.Query{}, func(r index.Record) error {
+	eachRecord(t, data, func(r index.Record) {
 		if _, dup := out[r.Post.ID]; dup {
 			t.Errorf("record %s stands twice in the index", r.Post.ID)
 		}
 		out[r.Post.ID] = record{r.Post.ID, r.Post.Source, r.Post.Title, r.Post.Text, r.Verdict.Flagged, r.Revisions}
-		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	return out
 }
 

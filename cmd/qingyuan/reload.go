@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -67,15 +65,12 @@ func followEdits(ctx context.Context, live *classify.Live) (wait func()) {
 // they show its names. Requests under way end on the old ones.
 type livePages struct {
 	logger  *slog.Logger
-	live    *classify.Live // nil: the dictionary is built in
-	watch   *crawlWatch    // of the crawl in this process; nil: there is none
 	make    func(*classify.Dictionary) (http.Handler, error)
 	current atomic.Pointer[http.Handler]
 }
 
 // open makes the first pages; see newPages.
 func (p *livePages) open(c config, store index.Store, titles map[string]string, watch *crawlWatch, live *classify.Live) error {
-	p.live, p.watch = live, watch
 	p.make = func(d *classify.Dictionary) (http.Handler, error) {
 		return dictionaryPages(c, d, store, p.logger, titles, watch, live)
 	}
@@ -107,49 +102,27 @@ func (p *livePages) changed(c *classify.Classifier) {
 }
 
 func (p *livePages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	h := *p.current.Load()
-	if r.URL.Path != "/healthz" || p.live == nil && p.watch == nil {
-		h.ServeHTTP(w, r)
-		return
-	}
-	answer := heldAnswer{header: http.Header{}, status: http.StatusOK}
-	h.ServeHTTP(&answer, r)
-	var health map[string]any
-	if err := json.Unmarshal(answer.body.Bytes(), &health); err == nil {
-		if p.live != nil {
-			s := p.live.Status()
-			health["dictionary"] = s.Dictionary
+	(*p.current.Load()).ServeHTTP(w, r)
+}
+
+// health is for triage.Options.Health: the dictionary in use and what is wrong
+// with its edits, and the sites behind walls.
+func health(watch *crawlWatch, live *classify.Live) func() map[string]any {
+	return func() map[string]any {
+		answer := map[string]any{}
+		if live != nil {
+			s := live.Status()
+			answer["dictionary"] = s.Dictionary
 			if len(s.Problems) > 0 {
-				health["dictionary_refused"] = s.Problems
+				answer["dictionary_refused"] = s.Problems
 			}
 		}
-		if paused := p.watch.paused(); len(paused) > 0 {
-			health["paused_sites"] = paused
+		if paused := watch.paused(); len(paused) > 0 {
+			answer["paused_sites"] = paused
 		}
-		if body, err := json.Marshal(health); err == nil {
-			answer.body.Reset()
-			answer.body.Write(append(body, '\n'))
-		}
+		return answer
 	}
-	for k, v := range answer.header {
-		if k != "Content-Length" {
-			w.Header()[k] = v
-		}
-	}
-	w.WriteHeader(answer.status)
-	w.Write(answer.body.Bytes()) //nolint:errcheck // the reader has gone
 }
-
-// heldAnswer holds an answer back.
-type heldAnswer struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
-}
-
-func (a *heldAnswer) Header() http.Header         { return a.header }
-func (a *heldAnswer) WriteHeader(status int)      { a.status = status }
-func (a *heldAnswer) Write(p []byte) (int, error) { return a.body.Write(p) }
 
 // crawlStatus is for triage.Options.Crawl: that of the crawl, with what is
 // wrong with the dictionaries.

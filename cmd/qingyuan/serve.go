@@ -105,7 +105,7 @@ func newPages(c config, store index.Store, logger *slog.Logger, titles map[strin
 // nil, tells what is wrong with its edits.
 func dictionaryPages(c config, dict *classify.Dictionary, store index.Store, logger *slog.Logger, titles map[string]string, watch *crawlWatch, live *classify.Live) (http.Handler, error) {
 	opts := triage.Options{Store: store, Categories: dict.Categories, Names: dict.Names(), Sources: titles, Logger: logger, Language: c.Language, Hosts: c.Hosts,
-		Digest: digestHandler(c, store, dict.Categories, logger), Original: originalOf(c)}
+		Digest: digestHandler(c, store, dict.Categories, logger), Original: originalOf(c), Health: health(watch, live)}
 	if watch != nil {
 		opts.Crawl = crawlStatus(watch, live)
 	}
