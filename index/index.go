@@ -71,8 +71,8 @@ type Triage struct {
 
 // Campaign names the group of near-identical posts a record belongs to.
 type Campaign struct {
-	ID        string    `json:"id,omitempty"`
-	Size      int       `json:"size,omitempty"`
+	ID        string    `json:"id,omitempty"`   // the id of the post that founded it
+	Size      int       `json:"size,omitempty"` // how many records are in it; counted when a store reads the record, never kept
 	FirstSeen time.Time `json:"first_seen,omitzero"`
 }
 
@@ -263,6 +263,8 @@ type Store interface {
 	// lies Ahead of it counts as older than every other: its clock says nothing
 	// of the order. That holds too for what was kept before the clock was checked.
 	Put(ctx context.Context, recs []Record) error
+	// Flagged records are found again by their NearKeys with near:.
+	//
 	// Put with DeletedAt zero keeps a deletion that was seen after the post was
 	// fetched, and ends one that was seen before: the post is back.
 	//

@@ -8,6 +8,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"qingyuan/campaign"
 	"qingyuan/classify"
 	"qingyuan/post"
 )
@@ -97,6 +98,15 @@ func topics(v classify.Verdict) map[string]struct{} {
 		}
 	}
 	return set
+}
+
+// NearKeys are the keys by which stores find records like r with the query
+// near:KEY; none for records that are not flagged. See campaign.Sketch.
+func NearKeys(r Record) []string {
+	if !r.Verdict.Flagged {
+		return nil
+	}
+	return campaign.Of(r.Post, r.Verdict).Keys
 }
 
 func validText(s string) string {

@@ -81,6 +81,7 @@ func buildFields() []Field {
 		{Name: "seen", Kind: KindTime, Help: "最后见到的时间", HelpEn: "when it was last seen"},
 		{Name: "url", Kind: KindKeyword, Help: "网址开头，或域名（含子域名）", HelpEn: "beginning of the address, or a domain with those below it"},
 		{Name: "campaign", Kind: KindKeyword, Help: "同类帖组", HelpEn: "group of like posts"},
+		{Name: "near", Kind: KindKeyword, Help: "近似指纹（见 campaign.Sketch），用来找相近的帖子", HelpEn: "a key by which near-identical posts are found"},
 		{Name: "id", Kind: KindKeyword, Help: "记录编号", HelpEn: "record id"},
 	}
 	for _, t := range EntityTypes {

@@ -57,6 +57,7 @@ func Run(t *testing.T, open func(t *testing.T) index.Store) {
 		{"Facets", testFacets},
 		{"EachWhileWriting", testEachWhileWriting},
 		{"ConcurrentPut", testConcurrentPut},
+		{"Campaigns", testCampaigns},
 		{"ConcurrentTriage", testConcurrentTriage},
 		{"Closed", testClosed},
 	} {
@@ -77,7 +78,7 @@ func record(key, title, text string) index.Record {
 			Entities:     []classify.Entity{{Type: "wechat", Value: "abc123", Raw: "ABC123", Start: 5, End: 11}},
 			Reasons:      []classify.Reason{{Kind: classify.ReasonTerm, ID: "t1", Text: "停息挂账", Weight: 2.25}},
 			Evasion:      []classify.Evasion{classify.EvasionSeparators}, Dictionary: "2026-11-01", Model: "m1"},
-		Campaign: index.Campaign{ID: "c1", Size: 4, FirstSeen: at.Add(-48 * time.Hour)},
+		Campaign: index.Campaign{ID: "c1", Size: 1, FirstSeen: at.Add(-48 * time.Hour)},
 	}
 }
 

@@ -67,6 +67,8 @@ func valuesOf(field string, r index.Record) []string {
 		return []string{index.FieldValue("author", p.Author.Name), index.FieldValue("author", p.Author.ID)}
 	case "tag":
 		return t.Tags
+	case "near":
+		return index.NearKeys(r)
 	case "category":
 		for _, c := range v.Categories {
 			out = append(out, c.ID)

@@ -84,7 +84,7 @@ func rare(e index.Expr) bool {
 	case index.Or:
 		return !slices.ContainsFunc(e, func(k index.Expr) bool { return !rare(k) })
 	case index.Equal:
-		return e.Value != "" && (e.Field == "contact" || isEntity(e.Field) || e.Field == "author" || e.Field == "campaign")
+		return e.Value != "" && (e.Field == "contact" || isEntity(e.Field) || e.Field == "author" || e.Field == "campaign" || e.Field == "near")
 	}
 	return false
 }
@@ -105,6 +105,10 @@ func (c *compiler) write(e index.Expr) {
 	case index.And:
 		c.joined(gatherText(e, func(kids []index.Expr) index.Expr { return index.And(kids) }), " AND ")
 	case index.Or:
+		if field, values, ok := anyLabel(e); ok {
+			c.label(field, values)
+			return
+		}
 		c.joined(gatherText(e, func(kids []index.Expr) index.Expr { return index.Or(kids) }), " OR ")
 	case index.Not:
 		c.add("NOT ")
@@ -208,28 +212,47 @@ func (c *compiler) equal(e index.Equal) {
 		c.url(e.Value)
 		return
 	}
-	value := e.Value
-	if len(value) > maxLabel {
-		value = value[:maxLabel]
+	c.label(e.Field, []string{e.Value})
+}
+
+// anyLabel reports whether e asks for any of several values of one label.
+func anyLabel(e index.Or) (field string, values []string, ok bool) {
+	for _, k := range e {
+		eq, isEqual := k.(index.Equal)
+		if !isEqual || eq.Value == "" || len(values) > 0 && eq.Field != field {
+			return "", nil, false
+		}
+		field, values = eq.Field, append(values, eq.Value)
 	}
-	labels := []string{e.Field}
+	_, column := columnFields[field]
+	return field, values, len(values) > 0 && !column && field != index.FacetFlagged && field != "url"
+}
+
+// label finds the records with any of the values; the one value "" those without.
+func (c *compiler) label(field string, values []string) {
+	labels := []string{field}
 	switch {
-	case e.Field == "contact":
+	case field == "contact":
 		labels = prefixed(index.ContactTypes[:])
-	case isEntity(e.Field):
-		labels = prefixed([]string{e.Field})
+	case isEntity(field):
+		labels = prefixed([]string{field})
 	}
-	marks := strings.TrimSuffix(strings.Repeat("?,", len(labels)), ",")
-	args := make([]any, 0, len(labels)+1)
+	args := make([]any, 0, len(labels)+len(values))
 	for _, l := range labels {
 		args = append(args, l)
 	}
-	if value == "" {
-		c.add("p.rid NOT IN (SELECT rid FROM labels WHERE field IN ("+marks+"))", args...)
+	if values[0] == "" {
+		c.add("p.rid NOT IN (SELECT rid FROM labels WHERE field IN ("+marks(len(labels))+"))", args...)
 		return
 	}
-	c.add("p.rid IN (SELECT rid FROM labels WHERE field IN ("+marks+") AND value = ?)", append(args, value)...)
+	for _, v := range values {
+		args = append(args, v[:min(len(v), maxLabel)])
+	}
+	c.add("p.rid IN (SELECT rid FROM labels WHERE field IN ("+marks(len(labels))+") AND value IN ("+marks(len(values))+"))", args...)
 }
+
+// marks are n question marks for as many arguments.
+func marks(n int) string { return strings.TrimSuffix(strings.Repeat("?,", n), ",") }
 
 func prefixed(types []string) []string {
 	out := make([]string, len(types))

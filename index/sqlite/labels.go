@@ -67,6 +67,9 @@ func labelsOf(r index.Record) map[label]struct{} {
 	add("author", r.Post.Author.ID)
 	add("region", r.Post.Region)
 	add("campaign", r.Campaign.ID)
+	for _, k := range index.NearKeys(r) {
+		add("near", k)
+	}
 	for _, u := range [...]string{r.Post.URL, r.Post.ThreadURL} {
 		add("url", u)
 		if parsed, err := url.Parse(u); err == nil {

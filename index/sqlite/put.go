@@ -303,6 +303,7 @@ func (p *putter) doc(rid int64) (doc, error) {
 }
 
 func (p *putter) putDoc(rid int64, r index.Record) error {
+	r.Campaign.Size = 0 // counted when it is read
 	raw, err := json.Marshal(doc{Post: r.Post, Verdict: r.Verdict, Campaign: r.Campaign})
 	if err != nil {
 		return fmt.Errorf("%w: %w", index.ErrInvalid, err)

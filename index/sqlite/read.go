@@ -64,7 +64,10 @@ func (s *Store) Get(ctx context.Context, id string) (index.Record, error) {
 	err := s.inReadTx(ctx, func(tx *sql.Tx) error {
 		var err error
 		r, err = scanRecord(tx.QueryRowContext(ctx, "SELECT "+recordColumns+" FROM posts p JOIN docs d ON d.rid = p.rid WHERE p.id = ?", id))
-		return err
+		if err != nil {
+			return err
+		}
+		return s.campaignSizes(ctx, tx, &r)
 	})
 	if errors.Is(err, sql.ErrNoRows) {
 		return index.Record{}, index.ErrNotFound
@@ -73,6 +76,28 @@ func (s *Store) Get(ctx context.Context, id string) (index.Record, error) {
 		return index.Record{}, s.explain("getting a record", err)
 	}
 	return r, nil
+}
+
+// campaignSizes counts the campaigns of records.
+func (s *Store) campaignSizes(ctx context.Context, tx *sql.Tx, recs ...*index.Record) error {
+	sizes := map[string]int{}
+	for _, r := range recs {
+		id := r.Campaign.ID
+		r.Campaign.Size = 0
+		if id == "" {
+			continue
+		}
+		n, ok := sizes[id]
+		if !ok {
+			err := tx.QueryRowContext(ctx, "SELECT count(*) FROM labels WHERE field = 'campaign' AND value = ?", id[:min(len(id), maxLabel)]).Scan(&n)
+			if err != nil {
+				return fmt.Errorf("counting campaign %s: %w", id, err)
+			}
+			sizes[id] = n
+		}
+		r.Campaign.Size = n
+	}
+	return nil
 }
 
 // Revisions implements index.Store.
@@ -173,7 +198,7 @@ func (s *Store) Search(ctx context.Context, q index.Query) (index.Page, error) {
 		// The inner query sorts row numbers only; texts are read for one page.
 		query := fmt.Sprintf(`SELECT %[1]s, p.%[2]s FROM (SELECT p.rid FROM %[4]s WHERE %[3]s ORDER BY p.%[2]s DESC, p.id LIMIT ? OFFSET ?) h
 			JOIN posts p ON p.rid = h.rid JOIN docs d ON d.rid = p.rid ORDER BY p.%[2]s DESC, p.id`, recordColumns, column, where, cond.from)
-		return each(ctx, tx, query, append(args, q.Limit+1, q.Offset), func(rows *sql.Rows) error {
+		err := each(ctx, tx, query, append(args, q.Limit+1, q.Offset), func(rows *sql.Rows) error {
 			if len(page.Hits) == q.Limit {
 				page.Next = writeCursor(lastKey, page.Hits[q.Limit-1].Record.Post.ID, q.Sort)
 				return nil
@@ -185,6 +210,14 @@ func (s *Store) Search(ctx context.Context, q index.Query) (index.Page, error) {
 			page.Hits = append(page.Hits, index.Hit{Record: r, Snippet: index.Snippet(r.Post.Title, r.Post.Text, cond.expr)})
 			return nil
 		})
+		if err != nil {
+			return err
+		}
+		recs := make([]*index.Record, len(page.Hits))
+		for i := range page.Hits {
+			recs[i] = &page.Hits[i].Record
+		}
+		return s.campaignSizes(ctx, tx, recs...)
 	})
 	if err != nil {
 		return index.Page{}, s.explain("searching", err)
