@@ -56,6 +56,7 @@ func commands() []command {
 		{"export", "[QUERY]", "write records as JSONL or CSV", runExport},
 		{"archive", "verify|list|show|key|hold|retain", "check, list and show what was kept as evidence", runArchive},
 		{"replay", "", "read and judge the archived pages again, without fetching", runReplay},
+		{"campaign", "regroup [QUERY]", "group near-identical hits of the index anew", runCampaign},
 		{"site", "test CONFIG PAGE...", "show what a site config extracts from saved pages", runSite},
 		{"robots", "URL...", "what a robots.txt allows, and the rule that decides", runRobots},
 		{"url", "canonical URL...", "the one spelling by which the crawler knows a page", runURL},

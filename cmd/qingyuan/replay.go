@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"qingyuan/archive"
+	"qingyuan/campaign"
 	"qingyuan/crawler"
 	"qingyuan/crawler/transport"
 	"qingyuan/index"
@@ -87,6 +88,7 @@ func runReplay(ctx context.Context, std stdio, args []string) error {
 type replay struct {
 	archive *archive.Archive
 	store   index.Store
+	grouper *campaign.Grouper
 	sources map[string]*crawler.Source
 	judge   judgement
 	trans   *transport.Transport
@@ -116,7 +118,7 @@ func newReplay(ctx context.Context, c config, only string) (*replay, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &replay{archive: a, store: store, sources: map[string]*crawler.Source{}, judge: classifier.Classify, trans: trans, only: only,
+	r := &replay{archive: a, store: store, grouper: newGrouper(store), sources: map[string]*crawler.Source{}, judge: classifier.Classify, trans: trans, only: only,
 		report: replayReport{Skipped: map[string]int{}, Dictionary: classifier.Dictionary().Version, Changes: []replayChange{}, seen: map[string]bool{}}}
 	for _, s := range sources {
 		r.sources[s.Name] = s
@@ -228,6 +230,9 @@ func (r *replay) flush(ctx context.Context) error {
 	if !r.report.DryRun {
 		for len(r.batch) > 0 {
 			n := min(len(r.batch), replayBatch)
+			if err := group(ctx, r.grouper, r.batch[:n]); err != nil {
+				return err
+			}
 			if err := r.store.Put(ctx, r.batch[:n]); err != nil {
 				return fmt.Errorf("updating the index: %w", err)
 			}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"qingyuan/archive"
+	"qingyuan/campaign"
 	"qingyuan/classify"
 	"qingyuan/crawler"
 	"qingyuan/crawler/frontier"
@@ -226,7 +227,7 @@ func openPipeline(ctx context.Context, c config, opts pipelineOptions) (*pipelin
 		p.crawler, err = crawler.New(opts.sources, crawler.Options{
 			Frontier: f, Transport: rt, Workers: c.Crawl.Workers, MaxTries: c.Crawl.Tries, Logger: opts.logger,
 			UserAgent: transport.UserAgent(version, c.Crawl.Contact), OnEvent: opts.onEvent, Backoff: opts.backoff,
-			Sink: sink(judge, p.writer, func(r index.Record) {
+			Sink: sink(judge, newGrouper(store), p.writer, func(r index.Record) {
 				p.crawler.Flagged(r.Post)
 				if opts.onHit != nil {
 					opts.onHit(r)
@@ -253,8 +254,8 @@ func newTransport(c config, opts pipelineOptions, w *archive.Writer, dictionary 
 // judgement gives the verdict on a post; see classify.Classifier.Classify.
 type judgement func(post.Post) (classify.Verdict, error)
 
-// sink classifies the posts of a page and waits until they are durable.
-func sink(judge judgement, w *index.Writer, onHit func(index.Record)) crawler.Sink {
+// sink classifies the posts of a page, groups them and waits until they are durable.
+func sink(judge judgement, g *campaign.Grouper, w *index.Writer, onHit func(index.Record)) crawler.Sink {
 	return func(ctx context.Context, posts []post.Post) error {
 		recs := make([]index.Record, 0, len(posts))
 		for _, p := range posts {
@@ -263,6 +264,9 @@ func sink(judge judgement, w *index.Writer, onHit func(index.Record)) crawler.Si
 				return fmt.Errorf("classifying %s: %w", p.URL, err)
 			}
 			recs = append(recs, index.Record{Post: p, Verdict: v})
+		}
+		if err := group(ctx, g, recs); err != nil {
+			return err
 		}
 		if err := w.Add(ctx, recs...); err != nil {
 			return err
