@@ -128,11 +128,11 @@ func (s *Server) chosen(r *http.Request) ([]bulkItem, error) {
 	}
 	var items []bulkItem
 	for _, key := range keys {
-		number, id, ok := strings.Cut(key, ":")
-		version, err := strconv.ParseInt(number, 10, 64)
-		if !ok || err != nil || id == "" {
-			return nil, errBadItem
+		chosen, err := readItem(key)
+		if err != nil {
+			return nil, err
 		}
+		id, version := chosen.ID, chosen.Version
 		rec, err := s.store.Get(r.Context(), id)
 		if errors.Is(err, index.ErrNotFound) {
 			items = append(items, bulkItem{ID: id, Version: version, Title: id, Missing: true})

@@ -124,7 +124,13 @@ func (s *Server) postTriage(w http.ResponseWriter, r *http.Request) {
 		s.showPost(w, r, rec, postProblem{status: http.StatusUnprocessableEntity, decision: &d, mistake: key})
 		return
 	}
-	after, err := s.act(r.Context(), rec, d.Version, d.change(rec, s.user(r)))
+	also, err := readCopies(r.PostForm)
+	if err != nil {
+		s.bulkProblem(w, r, err)
+		return
+	}
+	c := d.change(rec, s.user(r))
+	after, err := s.act(r.Context(), rec, d.Version, c)
 	switch {
 	case errors.Is(err, index.ErrConflict):
 		if rec, err = s.store.Get(r.Context(), rec.Post.ID); err == nil {
@@ -146,7 +152,16 @@ func (s *Server) postTriage(w http.ResponseWriter, r *http.Request) {
 	case d.Status != "":
 		key = d.Status
 	}
-	s.leaveNotice(w, r, key, 1)
+	changed, conflicts, err := s.also(r.Context(), also, c)
+	if err != nil {
+		s.storeProblem(w, r, err)
+		return
+	}
+	n := 1 + changed
+	if conflicts > 0 {
+		key, n = "group_conflict", conflicts
+	}
+	s.leaveNotice(w, r, key, n)
 	back := localPath(r.PostForm.Get("back"))
 	if r.PostForm.Get("back") == "" {
 		back = "/post/" + url.PathEscape(rec.Post.ID)

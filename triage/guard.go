@@ -187,7 +187,7 @@ type notice struct {
 // notices are the texts a notice may have; the cookie is the visitor's and
 // could hold anything.
 var notices = map[string]bool{"new": true, "reviewing": true, "confirmed": true, "dismissed": true, "handed_over": true, "accepted": true,
-	"returned": true, "saved": true, "undone": false, "undo_none": false, "undo_conflict": false, "unchanged": false}
+	"returned": true, "saved": true, "undone": false, "undo_none": false, "undo_conflict": false, "group_conflict": true, "unchanged": false}
 
 func (s *Server) leaveNotice(w http.ResponseWriter, r *http.Request, key string, count int) {
 	http.SetCookie(w, &http.Cookie{Name: noticeCookie, Value: key + "." + strconv.Itoa(count), Path: "/", MaxAge: 60, HttpOnly: true,

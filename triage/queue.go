@@ -23,11 +23,13 @@ type listQuery struct {
 	Sort  index.Sort
 	After string // Page.Next of the page before
 	Page  int    // for show, from 1
+	// Unfolded shows every record, also near-identical ones.
+	Unfolded bool
 }
 
 func readListQuery(r *http.Request) listQuery {
 	v := r.URL.Query()
-	q := listQuery{Text: defaultQuery, Sort: index.SortScore, Page: 1}
+	q := listQuery{Text: defaultQuery, Sort: index.SortScore, Page: 1, Unfolded: v.Get("fold") == "off"}
 	if v.Has("q") {
 		q.Text = strings.TrimSpace(v.Get("q"))
 	}
@@ -43,12 +45,17 @@ func readListQuery(r *http.Request) listQuery {
 }
 
 // with is the first page of another query in the same order.
-func (q listQuery) with(text string) listQuery { return listQuery{Text: text, Sort: q.Sort, Page: 1} }
+func (q listQuery) with(text string) listQuery {
+	return listQuery{Text: text, Sort: q.Sort, Page: 1, Unfolded: q.Unfolded}
+}
 
 func (q listQuery) href() string {
 	v := url.Values{"q": {q.Text}}
 	if q.Sort != index.SortScore {
 		v.Set("sort", string(q.Sort))
+	}
+	if q.Unfolded {
+		v.Set("fold", "off")
 	}
 	if q.After != "" {
 		v.Set("after", q.After)
@@ -73,6 +80,7 @@ type queueView struct {
 	Chips     []chip
 	Facets    []facetGroup
 	Sorts     []choice
+	Fold      string // the same page folded, or with every record
 	Saved     []choice
 	Rows      []row
 	Total     int
@@ -108,6 +116,9 @@ type row struct {
 	Author      string
 	Published   time.Time
 	Campaign    int
+	Copies      []copyOf // near-identical records that match the query too
+	MoreCopies  int      // beyond those a decision on the row covers
+	CopiesHref  string   // the queue of all of them
 	Deleted     bool
 	Triage      index.Triage
 }
@@ -182,7 +193,8 @@ func (s *Server) getQueue(w http.ResponseWriter, r *http.Request) {
 	v := queueView{Query: q, Here: here(r), Reasons: reasonChoices(lang, false), Statuses: statusChoices(lang),
 		ExportCSV: "/export.csv?" + url.Values{"q": {q.Text}}.Encode(), ExportAll: "/export.jsonl?" + url.Values{"q": {q.Text}}.Encode()}
 	for _, o := range [...]index.Sort{index.SortScore, index.SortIngested, index.SortPublished} {
-		sorted := listQuery{Text: q.Text, Sort: o, Page: 1}
+		sorted := q.with(q.Text)
+		sorted.Sort = o
 		v.Sorts = append(v.Sorts, choice{Value: string(o), Name: text(lang, "sort."+string(o)), Href: sorted.href(), Active: o == q.Sort})
 	}
 	v.Saved = s.savedQueries(q, s.user(r), lang)
@@ -204,17 +216,27 @@ func (s *Server) getQueue(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) fillQueue(req listRequest, parts []part, v *queueView) error {
 	q := req.query
-	page, err := s.store.Search(req.ctx, index.Query{Text: q.Text, Sort: q.Sort, Limit: pageSize, After: q.After})
+	rows, page, err := s.readFolded(req.ctx, q)
 	if err != nil {
 		return err
 	}
 	terms := textTerms(parts)
-	for i, h := range page.Hits {
-		v.Rows = append(v.Rows, s.row(i, h.Record, terms, req.lang))
+	for i, f := range rows {
+		r := s.row(i, f.rec, terms, req.lang)
+		r.Copies, r.MoreCopies = f.copies, f.more
+		if len(f.copies) > 0 {
+			all := q.with(within(f.rec.Campaign.ID, q.Text))
+			all.Unfolded = true
+			r.CopiesHref = all.href()
+		}
+		v.Rows = append(v.Rows, r)
 	}
+	toggled := q.with(q.Text)
+	toggled.Unfolded = !q.Unfolded
+	v.Fold = toggled.href()
 	v.Total = page.Total
 	if page.Next != "" {
-		v.Next = listQuery{Text: q.Text, Sort: q.Sort, After: page.Next, Page: q.Page + 1}.href()
+		v.Next = listQuery{Text: q.Text, Sort: q.Sort, After: page.Next, Page: q.Page + 1, Unfolded: q.Unfolded}.href()
 	}
 	if q.After != "" {
 		v.First = q.with(q.Text).href()

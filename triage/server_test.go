@@ -82,7 +82,7 @@ func TestQueueShowsWhatTheStoreFinds(t *testing.T) {
 	store := seeded(t)
 	server := newServer(t, store, english)
 	for _, query := range []string{defaultQuery, "", "flagged:false", "停息挂账", `author:"上岸老周" score>=0.5`, "ingested:7d status:(new OR dismissed)", "a OR 退保"} {
-		doc := document(t, ask(server, "GET", "/?"+queryString("q", query), nil), 200)
+		doc := document(t, ask(server, "GET", "/?fold=off&"+queryString("q", query), nil), 200)
 		want := total(t, store, query)
 		if got := doc.Find("#total b").Text(); got != fmt.Sprint(want) {
 			t.Errorf("%q: the page says %s, the store finds %d", query, got, want)
@@ -180,7 +180,7 @@ func TestPagingReachesEveryRecordOnce(t *testing.T) {
 	}
 	server := newServer(t, store, nil)
 	seen := map[string]bool{}
-	next := "/?q="
+	next := "/?fold=off&q="
 	for pages := 0; next != "" && pages < 10; pages++ {
 		doc := document(t, ask(server, "GET", next, nil), 200)
 		doc.Find("[data-row] a.open").Each(func(_ int, a *goquery.Selection) {

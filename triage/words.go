@@ -117,6 +117,9 @@ func groupDigits(n int) string {
 
 func noticeText(lang string, n *notice) string {
 	if _, ok := labels["status."+n.Key]; ok {
+		if n.Count > 1 {
+			return fmt.Sprintf(text(lang, "notice.statuses"), n.Count, label(lang, "status", n.Key))
+		}
 		return fmt.Sprintf(text(lang, "notice.status"), label(lang, "status", n.Key))
 	}
 	t := text(lang, "notice."+n.Key)

@@ -111,6 +111,7 @@ var labels = map[string]classify.Name{
 	"field.seen":        {Zh: "最后见到", En: "Last seen"},
 	"field.url":         {Zh: "网址", En: "Address"},
 	"field.campaign":    {Zh: "同类帖组", En: "Campaign"},
+	"field.near":        {Zh: "近似指纹", En: "Near key"},
 	"field.id":          {Zh: "编号", En: "Id"},
 	"field.entity_type": {Zh: "含联系方式", En: "Names a contact"},
 	"field.wechat":      {Zh: "微信", En: "WeChat"},
