@@ -32,7 +32,27 @@ func (b *builder) hitQuery(from, to time.Time, dismissed bool) string {
 	if b.filter != nil {
 		q = append(q, b.filter)
 	}
+	if b.silent != nil {
+		q = append(q, index.Not{X: b.silent})
+	}
 	return q.String()
+}
+
+// countSilenced counts the hits of the period that silences leave out.
+func (b *builder) countSilenced(ctx context.Context) error {
+	if b.silent == nil {
+		return nil
+	}
+	silent := b.silent
+	b.silent = nil
+	all := b.hitQuery(b.d.From, b.d.To, false)
+	b.silent = silent
+	page, err := b.store.Search(ctx, index.Query{Text: all, Limit: 1})
+	if err != nil {
+		return fmt.Errorf("counting silenced hits: %w", err)
+	}
+	b.d.Silenced = page.Total - b.d.Totals.Hits.Count
+	return nil
 }
 
 func (b *builder) count(ctx context.Context, from, to time.Time) (counts, error) {
@@ -143,6 +163,7 @@ type sighting struct {
 	score    float64
 	ingested time.Time
 	edited   bool // known before the day with another content
+	campaign string
 	text     [16]byte
 	long     bool // text says enough to compare
 	contacts []int32
@@ -169,7 +190,7 @@ func (b *builder) scan(ctx context.Context) (*findings, error) {
 	numbers := map[contactKey]int32{}
 	n, err := b.each(ctx, b.d.From, b.d.To, b.d.Totals.Hits.Count, func(r index.Record) {
 		f.names[strongest(r.Verdict)]++
-		s := sighting{id: r.Post.ID, site: r.Post.Source, severity: severityRank(r.Verdict.Severity), score: r.Verdict.Score, ingested: r.IngestedAt,
+		s := sighting{id: r.Post.ID, site: r.Post.Source, severity: severityRank(r.Verdict.Severity), score: r.Verdict.Score, ingested: r.IngestedAt, campaign: r.Campaign.ID,
 			edited: r.Revisions > 0 && r.FirstSeen.Before(b.d.From)}
 		s.text, s.long = textHash(r)
 		for _, e := range r.Verdict.Entities {

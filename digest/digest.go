@@ -1,7 +1,8 @@
-// Package digest tells the people who cannot read every hit what one day
-// brought: how much, of what kind, who is new, and which few to look at.
+// Package digest tells the people who cannot read every hit what one day, or
+// one period, brought: how much, of what kind, who is new, and which few to
+// look at.
 //
-// What comes in: an index.Store and a day. What goes out: a Digest, a plain
+// What comes in: an index.Store and a day or period. What goes out: a Digest, a plain
 // value with stable JSON names that renders itself as mail-ready HTML and as
 // aligned plain text. Every list is bounded and says how much it leaves out.
 // The package does not know who reads the digest, how it is sent, or whether
@@ -28,9 +29,13 @@ const (
 	MaxContacts = 5000  // distinct contacts of a day that are compared with earlier hits
 )
 
-// Options say which day to tell of, and how. Only Day is required.
+// Options say which day to tell of, and how. Only Day, or From and To, is
+// required.
 type Options struct {
-	Day        time.Time           // any instant of the day
+	Day time.Time // any instant of the day
+	// From and To, the latter exclusive, tell of a period in place of Day. It is
+	// compared with the period of the same length before.
+	From, To   time.Time
 	Location   *time.Location      // where the day begins and ends; nil is index.China()
 	Language   string              // "zh" (when empty) or "en"
 	Categories []classify.Category // the taxonomy: names and order; a category that is not in it is shown by its id
@@ -40,14 +45,36 @@ type Options struct {
 	// Query narrows the hits, in the query language; empty is all of them.
 	// Posts and sites are counted regardless.
 	Query string
-	Now   time.Time // when the digest is made; zero is the present
+	// Silences are queries whose hits are counted and not told of.
+	Silences []string
+	Now      time.Time // when the digest is made; zero is the present
 	// ShowContacts writes contacts out. By default they are masked wherever they
 	// were recognised, because a digest leaves the system.
 	ShowContacts bool
 	// Top is how many hits are listed: 1 to MaxTop, DefaultTop when 0. The other
 	// lists are half as long.
 	Top int
+	// Told is what the reader was told before, by campaign: a campaign of which
+	// there is no news is counted and not listed again. Nil lists everything.
+	Told map[string]Told
 }
+
+// Told is what a reader was told of a campaign.
+type Told struct {
+	Members  int               `json:"members"`  // hits told of
+	Severity classify.Severity `json:"severity"` // highest of them
+	Contacts []string          `json:"contacts"` // hashes of those they name; at most MaxToldContacts
+}
+
+// What makes a campaign news again, besides a contact or a severity not told.
+const (
+	// Growth is how many times the members told of a campaign must have, to be
+	// worth telling again.
+	Growth = 2
+	// MaxToldContacts is how many contacts of a campaign are remembered; one with
+	// more is told of by growth and severity only.
+	MaxToldContacts = 200
+)
 
 // Digest is one day. A hit is a flagged post that no analyst dismissed. A post
 // belongs to the day on which its present content entered the index, so that
@@ -75,6 +102,15 @@ type Digest struct {
 	Groups      List[Group]   `json:"groups"`       // two or more near-identical hits
 	Sites       List[Site]    `json:"sites"`        // that brought posts on this day or the one before
 
+	// Continuing is what Hits leaves out because Options.Told knows it: groups
+	// and their hits of which there is no news.
+	Continuing ContinuingHits `json:"continuing"`
+	// Silenced is how many hits Options.Silences leave out of everything else.
+	Silenced int `json:"silenced"`
+	// Campaigns is what a reader of this digest has been told, together with
+	// Options.Told, by campaign; only those with hits in the period.
+	Campaigns map[string]Told `json:"-"`
+
 	// Scanned is how many hits were read for categories, contacts, groups and the
 	// list of hits: fewer than Totals.Hits only on a day of more than MaxScan.
 	Scanned int `json:"scanned"`
@@ -92,6 +128,12 @@ type Totals struct {
 	Dismissed   Change `json:"dismissed"` // flagged, then dismissed by an analyst
 	NewContacts int    `json:"new_contacts"`
 	Contacts    int    `json:"contacts"` // distinct ones
+}
+
+// ContinuingHits counts what only goes on.
+type ContinuingHits struct {
+	Groups int `json:"groups"`
+	Hits   int `json:"hits"`
 }
 
 // Change is a number of the day beside that of the previous day.
@@ -186,13 +228,17 @@ type builder struct {
 	words  map[string]string
 	names  map[string]string // of categories
 	filter index.Expr        // nil when all hits are wanted
+	silent index.Expr        // hits to leave out; nil for none
 	before time.Time         // start of the previous day
 	d      Digest
 }
 
 func newBuilder(store index.Store, opts Options) (*builder, error) {
 	var errs []error
-	if opts.Day.IsZero() {
+	switch {
+	case opts.From.IsZero() != opts.To.IsZero() || !opts.From.IsZero() && !opts.From.Before(opts.To):
+		errs = append(errs, errors.New("digest: a period needs From before To"))
+	case opts.Day.IsZero() && opts.From.IsZero():
 		errs = append(errs, errors.New("digest: no day given"))
 	}
 	if opts.Language == "" {
@@ -228,16 +274,32 @@ func newBuilder(store index.Store, opts Options) (*builder, error) {
 		}
 		b.filter = e
 	}
+	var silent index.Or
+	for _, q := range opts.Silences {
+		e, err := index.Parse(q, opts.Now.In(opts.Location))
+		if err != nil {
+			return nil, fmt.Errorf("silence %q: %w", q, err)
+		}
+		if silent = append(silent, e); b.silent == nil {
+			b.silent = e
+		} else {
+			b.silent = silent
+		}
+	}
 	for _, c := range opts.Categories {
 		b.names[c.ID] = c.Name.In(opts.Language)
 	}
-	y, m, day := opts.Day.In(opts.Location).Date()
-	b.before = time.Date(y, m, day-1, 0, 0, 0, 0, opts.Location)
 	b.d = Digest{
 		Schema: 1, Language: opts.Language, BaseURL: opts.BaseURL, Query: opts.Query, Masked: !opts.ShowContacts,
 		GeneratedAt: opts.Now.In(opts.Location).Truncate(time.Second),
-		From:        time.Date(y, m, day, 0, 0, 0, 0, opts.Location),
-		To:          time.Date(y, m, day+1, 0, 0, 0, 0, opts.Location),
+		From:        opts.From.In(opts.Location), To: opts.To.In(opts.Location),
+	}
+	b.before = b.d.From.Add(b.d.From.Sub(b.d.To))
+	if opts.From.IsZero() {
+		y, m, day := opts.Day.In(opts.Location).Date()
+		b.before = time.Date(y, m, day-1, 0, 0, 0, 0, opts.Location)
+		b.d.From = time.Date(y, m, day, 0, 0, 0, 0, opts.Location)
+		b.d.To = time.Date(y, m, day+1, 0, 0, 0, 0, opts.Location)
 	}
 	b.d.Complete = !opts.Now.Before(b.d.To)
 	return b, nil
@@ -253,6 +315,9 @@ func (b *builder) build(ctx context.Context) error {
 		return err
 	}
 	b.totals(today, yesterday)
+	if err := b.countSilenced(ctx); err != nil {
+		return err
+	}
 	found, err := b.scan(ctx)
 	if err != nil {
 		return err

@@ -39,7 +39,7 @@ type tile struct{ Name, Number, Before, Diff string }
 
 // Tile returns the tile of a total.
 func (v view) Tile(key string, c Change) tile {
-	return tile{v.T(key), number(c.Count), v.F("before", c.Before), v.Diff(c)}
+	return tile{v.T(key), number(c.Count), v.Before(c.Before), v.Diff(c)}
 }
 
 // counted is one line of counts.

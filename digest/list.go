@@ -35,7 +35,8 @@ func (f forest) join(i, j int) {
 	f[max(i, j)] = min(i, j)
 }
 
-// fold puts hits that share a contact or a text together, strongest first.
+// fold puts hits that share a contact, a text or a campaign together, strongest
+// first.
 // Addresses are no such contact: many ads link to the same platform.
 func fold(f *findings) []group {
 	trees := make(forest, len(f.hits))
@@ -43,7 +44,7 @@ func fold(f *findings) []group {
 	for i := range byContact {
 		byContact[i] = -1
 	}
-	byText := map[[16]byte]int{}
+	byText, byCampaign := map[[16]byte]int{}, map[string]int{}
 	contact, text := make([]bool, len(f.hits)), make([]bool, len(f.hits))
 	for i, h := range f.hits {
 		trees[i] = i
@@ -56,6 +57,14 @@ func fold(f *findings) []group {
 				contact[i] = true
 			} else {
 				byContact[c] = i
+			}
+		}
+		if h.campaign != "" {
+			if first, ok := byCampaign[h.campaign]; ok {
+				trees.join(i, first)
+				text[i] = true
+			} else {
+				byCampaign[h.campaign] = i
 			}
 		}
 		if !h.long {
@@ -87,7 +96,7 @@ func fold(f *findings) []group {
 
 // list fills Hits and Groups, reading again only the records that are shown.
 func (b *builder) list(ctx context.Context, f *findings) error {
-	groups := fold(f)
+	groups := b.dropTold(f, fold(f))
 	b.d.Hits = List[Hit]{Items: []Hit{}, Total: len(groups)}
 	for _, g := range groups[:min(len(groups), b.opts.Top)] {
 		h, err := b.hit(ctx, f.hits[g.members[0]], len(g.members)-1)

@@ -62,7 +62,7 @@ func (t *textPage) heading(key, remark string) {
 }
 
 func (t *textPage) head() {
-	t.line(t.Heading() + " " + t.Weekday())
+	t.line(t.Title() + " " + t.When())
 	t.line(t.Window())
 	for _, s := range [...]string{t.Scope(), t.Partial()} {
 		if s != "" {
@@ -78,7 +78,7 @@ func (t *textPage) head() {
 		key string
 		c   Change
 	}{{"posts", t.Totals.Posts}, {"hits", t.Totals.Hits}, {"severe", t.Totals.Severe}, {"dismissed", t.Totals.Dismissed}} {
-		t.line(pad(t.T(x.key), 16) + left(number(x.c.Count), 10) + left(t.Diff(x.c), 10) + "   " + t.F("before", x.c.Before))
+		t.line(pad(t.T(x.key), 16) + left(number(x.c.Count), 10) + left(t.Diff(x.c), 10) + "   " + t.Before(x.c.Before))
 	}
 	t.line(pad(t.T("new"), 16) + left(number(t.Totals.NewContacts), 10) + left("", 10) + "   " + t.F("contacts", t.Totals.Contacts))
 	t.counts("h.category", t.ByCategory, true)
@@ -113,6 +113,9 @@ func (t *textPage) counts(key string, all []Count, bars bool) {
 
 func (t *textPage) hits() {
 	t.heading("h.hits", t.HitsCap())
+	if o := t.Ongoing(); o != "" {
+		t.wrap("", "", o)
+	}
 	for i, h := range t.Hits.Items {
 		t.line("")
 		t.wrap(left(number(i+1), 3)+". ", "     ", "["+t.Named("severity", h.Severity)+"] "+cmp.Or(h.Title, h.Excerpt, t.T("untitled")))

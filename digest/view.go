@@ -40,11 +40,57 @@ func (v view) Date() string { return v.From.Format(time.DateOnly) }
 // Weekday is the day's name.
 func (v view) Weekday() string { return v.words["weekday."+strconv.Itoa(int(v.From.Weekday()))] }
 
-// Heading is the digest's title with the day.
-func (v view) Heading() string { return v.T("title") + " " + v.Date() }
+// day reports whether the digest is of one calendar day.
+func (v view) day() bool {
+	y, m, d := v.From.Date()
+	return v.From.Equal(time.Date(y, m, d, 0, 0, 0, 0, v.From.Location())) && v.To.Equal(time.Date(y, m, d+1, 0, 0, 0, 0, v.From.Location()))
+}
+
+// Title is what the digest calls itself.
+func (v view) Title() string {
+	if v.day() {
+		return v.T("title")
+	}
+	return v.T("title.period")
+}
+
+// When is the day, or the period.
+func (v view) When() string {
+	if v.day() {
+		return v.Date() + " " + v.Weekday()
+	}
+	return v.F("period", v.From.Format("01-02 15:04"), v.To.Format("01-02 15:04"))
+}
+
+// Heading is the digest's title with the day or period.
+func (v view) Heading() string {
+	if v.day() {
+		return v.T("title") + " " + v.Date()
+	}
+	return v.Title() + " " + v.When()
+}
+
+// Before says what a number was in the period before.
+func (v view) Before(n int) string {
+	if v.day() {
+		return v.F("before", n)
+	}
+	return v.F("before.period", n)
+}
+
+// Ongoing says what is left out because it was told before; empty when nothing is.
+func (v view) Ongoing() string {
+	if v.Continuing.Groups == 0 {
+		return ""
+	}
+	return v.F("continuing", v.Continuing.Groups, v.Continuing.Hits)
+}
 
 // Window says which time is covered.
 func (v view) Window() string {
+	if !v.day() {
+		return v.F("window.period", v.From.Format("2006-01-02 15:04"), v.To.Format("2006-01-02 15:04"), v.From.Format("-07:00"))
+	}
 	return v.F("window", v.Date(), v.To.Format(time.DateOnly), v.From.Format("-07:00"))
 }
 
@@ -52,6 +98,9 @@ func (v view) Window() string {
 func (v view) Partial() string {
 	if v.Complete {
 		return ""
+	}
+	if !v.day() {
+		return v.F("partial.period", v.GeneratedAt.Format("2006-01-02 15:04"))
 	}
 	return v.F("partial", v.GeneratedAt.Format("2006-01-02 15:04"))
 }
@@ -67,10 +116,14 @@ func (v view) Scope() string {
 // Empty says plainly that there is nothing to tell; empty when there is.
 func (v view) Empty() string {
 	switch {
-	case v.Totals.Posts.Count == 0:
+	case v.Totals.Posts.Count == 0 && v.day():
 		return v.T("empty.posts")
-	case v.Totals.Hits.Count == 0:
+	case v.Totals.Posts.Count == 0:
+		return v.T("empty.posts.period")
+	case v.Totals.Hits.Count == 0 && v.day():
 		return v.F("empty.hits", v.Totals.Posts.Count)
+	case v.Totals.Hits.Count == 0:
+		return v.F("empty.hits.period", v.Totals.Posts.Count)
 	}
 	return ""
 }
@@ -151,6 +204,12 @@ func (v view) Silent(s Site) bool { return s.Posts.Count == 0 && s.Posts.Before 
 // Notes are what a reader has to know, and what was left out.
 func (v view) Notes() []string {
 	notes := []string{v.T("note.hit"), v.T("note.before")}
+	if !v.day() {
+		notes[1] = v.T("note.before.period")
+	}
+	if v.Silenced > 0 {
+		notes = append(notes, v.F("note.silenced", v.Silenced))
+	}
 	if v.Groups.Total > 0 {
 		notes = append(notes, v.T("note.group"))
 	}
