@@ -58,6 +58,7 @@ var rooms = map[string]room{
 	"index/indextest":               {[]string{"post", "classify", "index"}, anything},
 	"triage":                        {[]string{"post", "classify", "index"}, anything},
 	"digest":                        {[]string{"post", "classify", "index"}, anything},
+	"digest/delivery":               {[]string{"classify", "digest", "index", "strictyaml"}, anything},
 	"town":                          {none, anything},
 	"cmd/qingyuan":                  {[]string{anyRoom}, anything},
 }

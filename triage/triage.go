@@ -85,6 +85,8 @@ type Options struct {
 	Health func() map[string]any
 	// Digest serves /digest/ with that prefix stripped; nil leaves it out.
 	Digest http.Handler
+	// Subscriptions are those that digests go out to; nil leaves the page out.
+	Subscriptions *Subscriptions
 	// Original reads what a post was extracted from out of the archive; nil
 	// leaves the links out.
 	Original OriginalFunc
@@ -110,6 +112,8 @@ type Server struct {
 	digest     http.Handler
 	original   OriginalFunc
 
+	subscriptions *Subscriptions
+
 	cross     *http.CrossOriginProtection
 	mux       *http.ServeMux
 	templates map[string]*template.Template // by language and page
@@ -133,7 +137,7 @@ func New(opts Options) (*Server, error) {
 	}
 	s := &Server{
 		store: opts.Store, log: opts.Logger, language: opts.Language, user: opts.User, now: opts.Now, loc: opts.Location,
-		crawl: opts.Crawl, health: opts.Health, digest: opts.Digest, original: opts.Original, names: opts.Names, sources: opts.Sources,
+		crawl: opts.Crawl, health: opts.Health, digest: opts.Digest, original: opts.Original, subscriptions: opts.Subscriptions, names: opts.Names, sources: opts.Sources,
 		categories: map[string]classify.Category{}, colors: map[string]int{}, hosts: map[string]bool{},
 		cross: http.NewCrossOriginProtection(), mux: http.NewServeMux(),
 		templates: map[string]*template.Template{}, assets: map[string]asset{},
@@ -189,6 +193,11 @@ func (s *Server) routes() {
 	s.mux.HandleFunc("GET /export.csv", s.getCSV)
 	s.mux.HandleFunc("GET /export.jsonl", s.getJSONL)
 	s.mux.HandleFunc("GET /healthz", s.getHealth)
+	if s.subscriptions != nil {
+		s.mux.HandleFunc("GET /subscriptions", s.getSubscriptions)
+		s.mux.HandleFunc("GET /subscriptions/{name}/preview", s.getPreview)
+		s.mux.HandleFunc("POST /subscriptions/{name}/test", s.postTest)
+	}
 	if s.digest != nil {
 		s.mux.Handle("/digest/", http.StripPrefix("/digest", s.digest))
 		s.mux.HandleFunc("GET /digest", func(w http.ResponseWriter, r *http.Request) {
@@ -201,7 +210,7 @@ func (s *Server) routes() {
 }
 
 // pages are the templates that stand inside base.html.
-var pages = [...]string{"queue", "post", "bulk", "overview", "audit", "help", "problem"}
+var pages = [...]string{"queue", "post", "bulk", "overview", "audit", "help", "problem", "subscriptions"}
 
 // load parses templates and assets; both are embedded, so that a mistake in
 // them shows at the first start.
@@ -243,7 +252,7 @@ type view struct {
 	Lang, Theme, User, Token string
 	Page, Title              string // template name, text of the title
 	Here                     string // this page's own address, for links that lead back
-	Digest                   bool
+	Digest, Subscriptions    bool
 	Notice                   *notice
 	Body                     any
 }
@@ -253,7 +262,7 @@ type view struct {
 func (s *Server) render(w http.ResponseWriter, r *http.Request, status int, page, title string, body any) {
 	lang := s.lang(r)
 	v := view{Lang: lang, Theme: theme(r), User: s.user(r), Token: s.token(w, r), Page: page, Title: title,
-		Here: here(r), Digest: s.digest != nil, Notice: s.takeNotice(w, r), Body: body}
+		Here: here(r), Digest: s.digest != nil, Subscriptions: s.subscriptions != nil, Notice: s.takeNotice(w, r), Body: body}
 	var buf bytes.Buffer
 	if err := s.templates[lang+"/"+page].ExecuteTemplate(&buf, "base.html", v); err != nil {
 		s.log.Error("rendering a page", "page", page, "err", err)

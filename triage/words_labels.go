@@ -87,6 +87,12 @@ var labels = map[string]classify.Name{
 	"action.comment": {Zh: "备注", En: "Comment"},
 	"action.export":  {Zh: "导出", En: "Export"},
 
+	"delivery.waiting":  {Zh: "待发", En: "Waiting"},
+	"delivery.sending":  {Zh: "发送中", En: "Being sent"},
+	"delivery.sent":     {Zh: "已送达", En: "Taken"},
+	"delivery.given_up": {Zh: "已放弃", En: "Given up"},
+	"delivery.dropped":  {Zh: "已取消", En: "Dropped"},
+
 	"field.title":       {Zh: "标题", En: "Title"},
 	"field.text":        {Zh: "正文", En: "Text"},
 	"field.category":    {Zh: "类别", En: "Category"},

@@ -44,6 +44,9 @@ func runCheck(_ context.Context, std stdio, args []string) error {
 	} else if len(loaded) == 0 && len(ms) == 0 {
 		ms = append(ms, strictyaml.Mistake{File: c.Sites, Problem: "there is no site config (*.yaml) in this folder", Remedy: "add one, or set sites: to another folder"})
 	}
+	if _, err := loadSubscriptions(c); err != nil {
+		ms.Add(c.Subscriptions, prefixed(c.Subscriptions, errors.Unwrap(err)))
+	}
 	examples := checkDictionaries(c, &ms)
 	for _, m := range ms {
 		fmt.Fprintln(std.out, m.Error())

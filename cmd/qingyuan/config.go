@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,16 +16,19 @@ import (
 // config is configs/qingyuan.yaml. Defaults come first, the file over them,
 // then QINGYUAN_* environment variables, then flags.
 type config struct {
-	Data         string        `yaml:"data"`         // folder of everything that is kept
-	Addr         string        `yaml:"addr"`         // where the triage pages listen, host:port
-	Hosts        []string      `yaml:"hosts"`        // names the pages may be asked under besides localhost and loopback
-	Language     string        `yaml:"language"`     // zh or en
-	Sites        string        `yaml:"sites"`        // folder of site configs
-	Dictionaries string        `yaml:"dictionaries"` // folder; empty: the built-in ones
-	Model        string        `yaml:"model"`        // file; empty: the built-in one; none: rules alone
-	Crawl        crawlConfig   `yaml:"crawl"`
-	Archive      archiveConfig `yaml:"archive"`
-	Log          logConfig     `yaml:"log"`
+	Data          string        `yaml:"data"`         // folder of everything that is kept
+	Addr          string        `yaml:"addr"`         // where the triage pages listen, host:port
+	Hosts         []string      `yaml:"hosts"`        // names the pages may be asked under besides localhost and loopback
+	Language      string        `yaml:"language"`     // zh or en
+	Sites         string        `yaml:"sites"`        // folder of site configs
+	Dictionaries  string        `yaml:"dictionaries"` // folder; empty: the built-in ones
+	Model         string        `yaml:"model"`        // file; empty: the built-in one; none: rules alone
+	Crawl         crawlConfig   `yaml:"crawl"`
+	Archive       archiveConfig `yaml:"archive"`
+	Subscriptions string        `yaml:"subscriptions"` // folder of subscriptions to digests
+	BaseURL       string        `yaml:"base_url"`      // where readers of digests reach the pages; empty: http://addr
+	Mail          mailConfig    `yaml:"mail"`
+	Log           logConfig     `yaml:"log"`
 }
 
 type crawlConfig struct {
@@ -41,9 +45,10 @@ type logConfig struct {
 func defaultConfig() config {
 	return config{
 		Data: "./data", Addr: "127.0.0.1:8686", Language: "zh", Sites: "configs/sites",
-		Crawl:   crawlConfig{Workers: 8, Tries: 5},
-		Archive: archiveConfig{Enabled: true, MaxFile: 512},
-		Log:     logConfig{Level: "info", Format: "text"},
+		Crawl:         crawlConfig{Workers: 8, Tries: 5},
+		Archive:       archiveConfig{Enabled: true, MaxFile: 512},
+		Subscriptions: "configs/subscriptions", Mail: mailConfig{Port: 587, TLS: "starttls"},
+		Log: logConfig{Level: "info", Format: "text"},
 	}
 }
 
@@ -113,6 +118,11 @@ func (c *config) check(at func(problem, remedy string, path ...any) strictyaml.M
 	if _, _, err := net.SplitHostPort(c.Addr); err != nil {
 		ms = append(ms, at(fmt.Sprintf("%q is no address to listen on", c.Addr), "write host:port, such as 127.0.0.1:8686", "addr"))
 	}
+	if u, err := url.Parse(c.BaseURL); c.BaseURL != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "" || u.Fragment != "") {
+		ms = append(ms, at(fmt.Sprintf("%q is no address of pages", c.BaseURL), "write https://triage.example", "base_url"))
+	}
+	c.BaseURL = strings.TrimRight(c.BaseURL, "/")
+	ms = append(ms, checkMail(c.Mail, at)...)
 	if c.Crawl.Workers < 1 || c.Crawl.Workers > 256 {
 		ms = append(ms, at(fmt.Sprintf("%d workers are out of range", c.Crawl.Workers), "use 1 to 256", "crawl", "workers"))
 	}

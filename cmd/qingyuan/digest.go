@@ -3,12 +3,16 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"slices"
 
 	"qingyuan/classify"
 	"qingyuan/digest"
 )
 
 func runDigest(ctx context.Context, std stdio, args []string) error {
+	if len(args) > 0 && slices.Contains([]string{"list", "preview", "test"}, args[0]) {
+		return runSubscriptions(ctx, std, args[0], args[1:])
+	}
 	f := newFlags(std, "digest", "", "data", "lang", "dict")
 	date := f.String("day", "", "the day, as 2026-11-22 (default: today)")
 	format := f.String("format", "text", "text, html or json")

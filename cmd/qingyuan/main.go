@@ -52,7 +52,7 @@ func commands() []command {
 		{"learn", "-o MODEL FILE.jsonl...", "fit the learned weights on labelled texts", runLearn},
 		{"check", "", "check config, sites and dictionaries; all mistakes at once", runCheck},
 		{"search", "QUERY", "search the index", runSearch},
-		{"digest", "", "build the digest of one day", runDigest},
+		{"digest", "[list|preview|test]", "build the digest of one day; list subscriptions, preview and try them", runDigest},
 		{"export", "[QUERY]", "write records as JSONL or CSV", runExport},
 		{"archive", "verify|list|show|key|hold|retain", "check, list and show what was kept as evidence", runArchive},
 		{"replay", "", "read and judge the archived pages again, without fetching", runReplay},

@@ -59,6 +59,10 @@ func runServe(ctx context.Context, std stdio, args []string) error {
 		return err
 	}
 	defer store.Close()
+	if pages.sender, err = serveDigests(ctx, group, c, store, logger); err != nil {
+		return err
+	}
+	defer pages.sender.close()
 	if err := pages.open(c, store, siteTitles(c, logger), watch, live); err != nil {
 		return err
 	}
@@ -98,14 +102,15 @@ func newPages(c config, store index.Store, logger *slog.Logger, titles map[strin
 	if err != nil {
 		return nil, err
 	}
-	return dictionaryPages(c, dict, store, logger, titles, watch, nil)
+	return dictionaryPages(c, dict, store, logger, titles, watch, nil, nil)
 }
 
 // dictionaryPages is newPages with the names of a dictionary; live, when not
 // nil, tells what is wrong with its edits.
-func dictionaryPages(c config, dict *classify.Dictionary, store index.Store, logger *slog.Logger, titles map[string]string, watch *crawlWatch, live *classify.Live) (http.Handler, error) {
+func dictionaryPages(c config, dict *classify.Dictionary, store index.Store, logger *slog.Logger, titles map[string]string, watch *crawlWatch, live *classify.Live, sender *sender) (http.Handler, error) {
 	opts := triage.Options{Store: store, Categories: dict.Categories, Names: dict.Names(), Sources: titles, Logger: logger, Language: c.Language, Hosts: c.Hosts,
-		Digest: digestHandler(c, store, dict.Categories, logger), Original: originalOf(c), Health: health(watch, live)}
+		Digest: withReceivers(digestHandler(c, store, dict.Categories, logger), sender), Original: originalOf(c), Health: sender.health(health(watch, live)),
+		Subscriptions: sender.pages()}
 	if watch != nil {
 		opts.Crawl = crawlStatus(watch, live)
 	}

@@ -400,18 +400,18 @@ func (r *Runner) alarm(ctx context.Context, d Delivery) {
 	}
 }
 
-// Preview renders the digest that a subscription would get now, without
-// sending or noting anything.
+// Preview renders the digest that a subscription would get if its period ended
+// now, without sending or noting anything.
 func (r *Runner) Preview(ctx context.Context, name string) (Message, error) {
 	s := r.find(name)
 	if s == nil {
 		return Message{}, fmt.Errorf("there is no subscription %q", name)
 	}
 	now := r.opts.Now()
-	// The period before the next one that would end: what the last digest was.
-	end := s.Due(now)
-	from := end.Add(-min(end.Sub(now)+24*time.Hour, maxPeriod))
-	if last, err := r.opts.Ledger.position(ctx, name); err == nil && !last.IsZero() && last.Before(now) {
+	// A whole period up to now, or more when the last digest is older.
+	next := s.Due(now)
+	from := now.Add(-min(s.Due(next).Sub(next), maxPeriod))
+	if last, err := r.opts.Ledger.position(ctx, name); err == nil && !last.IsZero() && last.Before(from) {
 		from = last
 	}
 	d, err := r.build(ctx, s, from, now)

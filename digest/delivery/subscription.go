@@ -310,6 +310,9 @@ func (s *Subscription) Location() *time.Location { return s.location }
 // File is the name of the file it was read from.
 func (s *Subscription) File() string { return s.file }
 
+// InForce is how many of its silences hold at a moment.
+func (s *Subscription) InForce(at time.Time) int { return len(s.silent(at)) }
+
 // silent returns the queries silenced at a moment.
 func (s *Subscription) silent(at time.Time) []string {
 	var out []string
