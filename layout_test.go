@@ -59,6 +59,7 @@ var rooms = map[string]room{
 	"triage":                        {[]string{"post", "classify", "index"}, anything},
 	"digest":                        {[]string{"post", "classify", "index"}, anything},
 	"digest/delivery":               {[]string{"classify", "digest", "index", "strictyaml"}, anything},
+	"accounts":                      {none, anything},
 	"town":                          {none, anything},
 	"cmd/qingyuan":                  {[]string{anyRoom}, anything},
 }

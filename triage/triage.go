@@ -85,6 +85,8 @@ type Options struct {
 	Health func() map[string]any
 	// Digest serves /digest/ with that prefix stripped; nil leaves it out.
 	Digest http.Handler
+	// Account says that people log in: /account is their page, /logout ends.
+	Account bool
 	// Subscriptions are those that digests go out to; nil leaves the page out.
 	Subscriptions *Subscriptions
 	// Original reads what a post was extracted from out of the archive; nil
@@ -113,6 +115,7 @@ type Server struct {
 	original   OriginalFunc
 
 	subscriptions *Subscriptions
+	account       bool
 
 	cross     *http.CrossOriginProtection
 	mux       *http.ServeMux
@@ -137,7 +140,7 @@ func New(opts Options) (*Server, error) {
 	}
 	s := &Server{
 		store: opts.Store, log: opts.Logger, language: opts.Language, user: opts.User, now: opts.Now, loc: opts.Location,
-		crawl: opts.Crawl, health: opts.Health, digest: opts.Digest, original: opts.Original, subscriptions: opts.Subscriptions, names: opts.Names, sources: opts.Sources,
+		crawl: opts.Crawl, health: opts.Health, digest: opts.Digest, original: opts.Original, subscriptions: opts.Subscriptions, account: opts.Account, names: opts.Names, sources: opts.Sources,
 		categories: map[string]classify.Category{}, colors: map[string]int{}, hosts: map[string]bool{},
 		cross: http.NewCrossOriginProtection(), mux: http.NewServeMux(),
 		templates: map[string]*template.Template{}, assets: map[string]asset{},
@@ -253,6 +256,7 @@ type view struct {
 	Page, Title              string // template name, text of the title
 	Here                     string // this page's own address, for links that lead back
 	Digest, Subscriptions    bool
+	Account                  bool
 	Notice                   *notice
 	Body                     any
 }
@@ -262,7 +266,7 @@ type view struct {
 func (s *Server) render(w http.ResponseWriter, r *http.Request, status int, page, title string, body any) {
 	lang := s.lang(r)
 	v := view{Lang: lang, Theme: theme(r), User: s.user(r), Token: s.token(w, r), Page: page, Title: title,
-		Here: here(r), Digest: s.digest != nil, Subscriptions: s.subscriptions != nil, Notice: s.takeNotice(w, r), Body: body}
+		Here: here(r), Digest: s.digest != nil, Subscriptions: s.subscriptions != nil, Account: s.account, Notice: s.takeNotice(w, r), Body: body}
 	var buf bytes.Buffer
 	if err := s.templates[lang+"/"+page].ExecuteTemplate(&buf, "base.html", v); err != nil {
 		s.log.Error("rendering a page", "page", page, "err", err)

@@ -87,6 +87,15 @@ var labels = map[string]classify.Name{
 	"action.comment": {Zh: "备注", En: "Comment"},
 	"action.export":  {Zh: "导出", En: "Export"},
 
+	"action.login":         {Zh: "登录", En: "logged in"},
+	"action.login_failed":  {Zh: "登录失败", En: "failed to log in"},
+	"action.password_set":  {Zh: "设置密码", En: "set a password"},
+	"action.token_made":    {Zh: "新建令牌", En: "made a token"},
+	"action.token_revoked": {Zh: "吊销令牌", En: "revoked a token"},
+	"action.user_made":     {Zh: "新建用户", En: "added a user"},
+	"action.user_changed":  {Zh: "修改用户", En: "changed a user"},
+	"action.link_made":     {Zh: "发放密码链接", En: "made a password link"},
+
 	"delivery.waiting":  {Zh: "待发", En: "Waiting"},
 	"delivery.sending":  {Zh: "发送中", En: "Being sent"},
 	"delivery.sent":     {Zh: "已送达", En: "Taken"},

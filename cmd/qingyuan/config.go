@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"qingyuan/strictyaml"
@@ -16,25 +17,33 @@ import (
 // config is configs/qingyuan.yaml. Defaults come first, the file over them,
 // then QINGYUAN_* environment variables, then flags.
 type config struct {
-	Data          string        `yaml:"data"`         // folder of everything that is kept
-	Addr          string        `yaml:"addr"`         // where the triage pages listen, host:port
-	Hosts         []string      `yaml:"hosts"`        // names the pages may be asked under besides localhost and loopback
-	Language      string        `yaml:"language"`     // zh or en
-	Sites         string        `yaml:"sites"`        // folder of site configs
-	Dictionaries  string        `yaml:"dictionaries"` // folder; empty: the built-in ones
-	Model         string        `yaml:"model"`        // file; empty: the built-in one; none: rules alone
-	Crawl         crawlConfig   `yaml:"crawl"`
-	Archive       archiveConfig `yaml:"archive"`
-	Subscriptions string        `yaml:"subscriptions"` // folder of subscriptions to digests
-	BaseURL       string        `yaml:"base_url"`      // where readers of digests reach the pages; empty: http://addr
-	Mail          mailConfig    `yaml:"mail"`
-	Log           logConfig     `yaml:"log"`
+	Data          string         `yaml:"data"`         // folder of everything that is kept
+	Addr          string         `yaml:"addr"`         // where the triage pages listen, host:port
+	Hosts         []string       `yaml:"hosts"`        // names the pages may be asked under besides localhost and loopback
+	Language      string         `yaml:"language"`     // zh or en
+	Sites         string         `yaml:"sites"`        // folder of site configs
+	Dictionaries  string         `yaml:"dictionaries"` // folder; empty: the built-in ones
+	Model         string         `yaml:"model"`        // file; empty: the built-in one; none: rules alone
+	Crawl         crawlConfig    `yaml:"crawl"`
+	Archive       archiveConfig  `yaml:"archive"`
+	Subscriptions string         `yaml:"subscriptions"` // folder of subscriptions to digests
+	BaseURL       string         `yaml:"base_url"`      // where readers of digests reach the pages; empty: http://addr
+	Mail          mailConfig     `yaml:"mail"`
+	Accounts      accountsConfig `yaml:"accounts"`
+	TLS           tlsConfig      `yaml:"tls"`
+	Log           logConfig      `yaml:"log"`
 }
 
 type crawlConfig struct {
 	Workers int    `yaml:"workers"` // pages in work at a time
 	Contact string `yaml:"contact"` // address named in the User-Agent, for site owners
 	Tries   int    `yaml:"tries"`   // failed tries until a page is given up
+}
+
+// tlsConfig makes the pages speak HTTPS themselves.
+type tlsConfig struct {
+	CertFile string `yaml:"cert_file"`
+	KeyFile  string `yaml:"key_file"`
 }
 
 type logConfig struct {
@@ -47,7 +56,7 @@ func defaultConfig() config {
 		Data: "./data", Addr: "127.0.0.1:8686", Language: "zh", Sites: "configs/sites",
 		Crawl:         crawlConfig{Workers: 8, Tries: 5},
 		Archive:       archiveConfig{Enabled: true, MaxFile: 512},
-		Subscriptions: "configs/subscriptions", Mail: mailConfig{Port: 587, TLS: "starttls"},
+		Subscriptions: "configs/subscriptions", Mail: mailConfig{Port: 587, TLS: "starttls"}, Accounts: accountsConfig{Required: "auto"},
 		Log: logConfig{Level: "info", Format: "text"},
 	}
 }
@@ -84,6 +93,25 @@ func loadConfig(file string) (config, error) {
 		ms = append(ms, c.check(env)...)
 	}
 	return c, ms.Err()
+}
+
+// hosts are the names under which the pages may be asked for.
+func (c config) hosts() []string {
+	if u, err := url.Parse(c.BaseURL); err == nil && u.Hostname() != "" {
+		return append(slices.Clone(c.Hosts), u.Hostname())
+	}
+	return c.Hosts
+}
+
+// base is where readers reach the pages.
+func (c config) base() string {
+	switch {
+	case c.BaseURL != "":
+		return c.BaseURL
+	case c.TLS.CertFile != "":
+		return "https://" + c.Addr
+	}
+	return "http://" + c.Addr
 }
 
 // environment applies QINGYUAN_DATA and the like.
@@ -123,6 +151,11 @@ func (c *config) check(at func(problem, remedy string, path ...any) strictyaml.M
 	}
 	c.BaseURL = strings.TrimRight(c.BaseURL, "/")
 	ms = append(ms, checkMail(c.Mail, at)...)
+	oneOf(c.Accounts.Required, []any{"accounts", "required"}, "auto", "on", "off")
+	ms = append(ms, checkAccounts(c.Accounts, at)...)
+	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
+		ms = append(ms, at("a certificate and its key belong together", "give both cert_file and key_file, or neither", "tls"))
+	}
 	if c.Crawl.Workers < 1 || c.Crawl.Workers > 256 {
 		ms = append(ms, at(fmt.Sprintf("%d workers are out of range", c.Crawl.Workers), "use 1 to 256", "crawl", "workers"))
 	}

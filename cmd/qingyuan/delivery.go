@@ -108,11 +108,7 @@ func openSender(ctx context.Context, c config, store index.Store, categories []c
 	if err != nil {
 		return nil, err
 	}
-	base := c.BaseURL
-	if base == "" {
-		base = "http://" + c.Addr
-	}
-	r, err := delivery.NewRunner(delivery.Options{Subscriptions: subs, Store: store, Ledger: ledger, SMTP: smtp, Categories: categories, BaseURL: base, Key: key, Logger: logger})
+	r, err := delivery.NewRunner(delivery.Options{Subscriptions: subs, Store: store, Ledger: ledger, SMTP: smtp, Categories: categories, BaseURL: c.base(), Key: key, Logger: logger})
 	if err != nil {
 		ledger.Close()
 		return nil, err

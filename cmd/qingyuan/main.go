@@ -60,6 +60,7 @@ func commands() []command {
 		{"site", "test CONFIG PAGE...", "show what a site config extracts from saved pages", runSite},
 		{"robots", "URL...", "what a robots.txt allows, and the rule that decides", runRobots},
 		{"url", "canonical URL...", "the one spelling by which the crawler knows a page", runURL},
+		{"user", "list|add|link|role|disable|enable", "who may use the pages", runUser},
 		{"version", "", "print the version", runVersion},
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -63,12 +64,35 @@ func runServe(ctx context.Context, std stdio, args []string) error {
 		return err
 	}
 	defer pages.sender.close()
+	users, err := openAccounts(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer users.Close()
+	if c.Accounts.Required, err = loginRequired(ctx, c, users); err != nil {
+		return err
+	}
 	if err := pages.open(c, store, siteTitles(c, logger), watch, live); err != nil {
 		return err
 	}
+	handler, invite, err := guardPages(ctx, c, users, store, pages, logger)
+	if err != nil {
+		return err
+	}
+	scheme := "http"
+	if c.TLS.CertFile != "" {
+		cert, err := tls.LoadX509KeyPair(c.TLS.CertFile, c.TLS.KeyFile)
+		if err != nil {
+			return fmt.Errorf("tls: %w", err)
+		}
+		ln, scheme = tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}), "https"
+	}
+	if invite != "" {
+		fmt.Fprintf(std.err, "No admin can log in yet. Set the password of the user admin here, once, within 24 hours:\n%s\n", invite)
+	}
 	defer followEdits(ctx, live)() // ctx has ended when the group has
-	fmt.Fprintf(std.out, "http://%s/\n", ln.Addr())
-	group.Go(func() error { return servePages(ctx, ln, pages) })
+	fmt.Fprintf(std.out, "%s://%s/\n", scheme, ln.Addr())
+	group.Go(func() error { return servePages(ctx, ln, handler) })
 	return group.Wait()
 }
 
@@ -108,7 +132,7 @@ func newPages(c config, store index.Store, logger *slog.Logger, titles map[strin
 // dictionaryPages is newPages with the names of a dictionary; live, when not
 // nil, tells what is wrong with its edits.
 func dictionaryPages(c config, dict *classify.Dictionary, store index.Store, logger *slog.Logger, titles map[string]string, watch *crawlWatch, live *classify.Live, sender *sender) (http.Handler, error) {
-	opts := triage.Options{Store: store, Categories: dict.Categories, Names: dict.Names(), Sources: titles, Logger: logger, Language: c.Language, Hosts: c.Hosts,
+	opts := triage.Options{Store: store, Categories: dict.Categories, Names: dict.Names(), Sources: titles, Logger: logger, Language: c.Language, Hosts: c.hosts(), User: pageUser, Account: c.Accounts.Required == "on",
 		Digest: withReceivers(digestHandler(c, store, dict.Categories, logger), sender), Original: originalOf(c), Health: sender.health(health(watch, live)),
 		Subscriptions: sender.pages()}
 	if watch != nil {
