@@ -111,6 +111,15 @@ func csvLine(cells []string) string {
 }
 
 func csvRow(r Record) []string {
+	row := csvCells(r)
+	for i := range row {
+		row[i] = SafeCell(row[i])
+	}
+	return row
+}
+
+// csvCells are the values of csvColumns, as they are.
+func csvCells(r Record) []string {
 	p, v := r.Post, r.Verdict
 	var categories, contacts, evasions []string
 	for _, c := range v.Categories {
@@ -123,15 +132,11 @@ func csvRow(r Record) []string {
 		evasions = append(evasions, string(e))
 	}
 	list := func(values []string) string { return strings.Join(values, "; ") }
-	row := []string{p.ID, strconv.FormatBool(v.Flagged), strconv.FormatFloat(v.Score, 'f', 3, 64), string(v.Severity), string(v.Stance), list(categories),
+	return []string{p.ID, strconv.FormatBool(v.Flagged), strconv.FormatFloat(v.Score, 'f', 3, 64), string(v.Severity), string(v.Stance), list(categories),
 		p.Title, p.Text, list(contacts), list(evasions), p.Author.Name, p.Author.ID, p.Source, p.SourceType, string(p.Kind), p.URL, p.Region,
 		csvTime(p.PublishedAt), csvTime(r.FirstSeen), csvTime(r.LastSeen), csvTime(r.IngestedAt), strconv.Itoa(r.Revisions), r.Campaign.ID,
 		strconv.Itoa(r.Campaign.Size), string(r.Triage.Status), r.Triage.Assignee, r.Triage.Reason, list(r.Triage.Tags),
 		p.Archive.File, p.Archive.RecordID, p.Archive.SHA256, v.Dictionary, v.Model}
-	for i := range row {
-		row[i] = SafeCell(row[i])
-	}
-	return row
 }
 
 func csvTime(t time.Time) string {

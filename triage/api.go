@@ -190,6 +190,10 @@ func (s *Server) getJSONL(w http.ResponseWriter, r *http.Request) {
 	s.export(w, r, "jsonl", "application/jsonl; charset=utf-8", index.WriteJSONL)
 }
 
+func (s *Server) getXLSX(w http.ResponseWriter, r *http.Request) {
+	s.export(w, r, "xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", index.WriteXLSX)
+}
+
 // export streams what a query finds. The trail has its row before the first
 // byte leaves: a download that breaks off has left the house as well.
 func (s *Server) export(w http.ResponseWriter, r *http.Request, format, kind string, write exporter) {

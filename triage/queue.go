@@ -89,6 +89,7 @@ type queueView struct {
 	Reasons   []choice
 	Statuses  []choice
 	ExportCSV string
+	ExportXLS string
 	ExportAll string
 	Here      string
 }
@@ -191,7 +192,7 @@ func (s *Server) getQueue(w http.ResponseWriter, r *http.Request) {
 	q := readListQuery(r)
 	req := listRequest{r.Context(), q, lang}
 	v := queueView{Query: q, Here: here(r), Reasons: reasonChoices(lang, false), Statuses: statusChoices(lang),
-		ExportCSV: "/export.csv?" + url.Values{"q": {q.Text}}.Encode(), ExportAll: "/export.jsonl?" + url.Values{"q": {q.Text}}.Encode()}
+		ExportCSV: "/export.csv?" + url.Values{"q": {q.Text}}.Encode(), ExportXLS: "/export.xlsx?" + url.Values{"q": {q.Text}}.Encode(), ExportAll: "/export.jsonl?" + url.Values{"q": {q.Text}}.Encode()}
 	for _, o := range [...]index.Sort{index.SortScore, index.SortIngested, index.SortPublished} {
 		sorted := q.with(q.Text)
 		sorted.Sort = o

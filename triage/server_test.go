@@ -18,6 +18,7 @@ import (
 	"unicode"
 
 	"github.com/PuerkitoBio/goquery"
+	"github.com/xuri/excelize/v2"
 
 	"qingyuan/index"
 )
@@ -347,6 +348,12 @@ func TestExportsStreamAndAreRecorded(t *testing.T) {
 	rows, err := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(w.Body.Bytes(), []byte("\uFEFF")))).ReadAll()
 	if err != nil || len(rows)-1 != total(t, store, "退保") {
 		t.Errorf("%d lines, %v", len(rows), err)
+	}
+	w = ask(server, "GET", "/export.xlsx?"+queryString("q", "退保"), nil)
+	if book, err := excelize.OpenReader(bytes.NewReader(w.Body.Bytes())); err != nil {
+		t.Error(err)
+	} else if rows, err := book.GetRows("records"); err != nil || len(rows)-1 != total(t, store, "退保") {
+		t.Errorf("%d rows, %v", len(rows), err)
 	}
 	w = ask(server, "GET", "/export.jsonl?q=", nil)
 	if n := strings.Count(w.Body.String(), "\n"); n != len(seeds) {

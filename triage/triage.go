@@ -195,6 +195,7 @@ func (s *Server) routes() {
 	s.mux.HandleFunc("POST /api/records/{id}/triage", s.apiTriage)
 	s.mux.HandleFunc("GET /export.csv", s.getCSV)
 	s.mux.HandleFunc("GET /export.jsonl", s.getJSONL)
+	s.mux.HandleFunc("GET /export.xlsx", s.getXLSX)
 	s.mux.HandleFunc("GET /healthz", s.getHealth)
 	if s.subscriptions != nil {
 		s.mux.HandleFunc("GET /subscriptions", s.getSubscriptions)

@@ -59,6 +59,7 @@ var words = map[string]classify.Name{
 	"sort.ingested_at":   {Zh: "最新入库", En: "Newest"},
 	"sort.published_at":  {Zh: "发布时间", En: "Published"},
 	"export.csv":         {Zh: "导出 CSV", En: "CSV"},
+	"export.xlsx":        {Zh: "导出 XLSX", En: "XLSX"},
 	"export.jsonl":       {Zh: "导出 JSONL", En: "JSONL"},
 	"paging.label":       {Zh: "翻页", En: "Pages"},
 	"paging.first":       {Zh: "第一页", En: "First page"},

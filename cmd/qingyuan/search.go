@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"qingyuan/index"
@@ -60,19 +61,14 @@ func runSearch(ctx context.Context, std stdio, args []string) error {
 
 func runExport(ctx context.Context, std stdio, args []string) error {
 	f := newFlags(std, "export", "[QUERY]", "data")
-	format := f.String("format", "jsonl", "jsonl or csv")
+	format := f.String("format", "jsonl", "jsonl, csv or xlsx")
 	out := f.String("o", "", "`file` to write to (default: standard output)")
 	c, err := f.parse(args)
 	if err != nil {
 		return err
 	}
-	write := index.WriteJSONL
-	switch *format {
-	case "jsonl":
-	case "csv":
-		write = index.WriteCSV
-	default:
-		return misusef("format %q is unknown; use jsonl or csv", *format)
+	if !slices.Contains([]string{"jsonl", "csv", "xlsx"}, *format) {
+		return misusef("format %q is unknown; use jsonl, csv or xlsx", *format)
 	}
 	store, err := openExisting(ctx, c)
 	if err != nil {
@@ -89,7 +85,7 @@ func runExport(ctx context.Context, std stdio, args []string) error {
 		defer file.Close()
 		w = file
 	}
-	n, err := write(ctx, w, store, query)
+	n, err := index.Export(ctx, w, *format, store, query)
 	if err != nil {
 		return fmt.Errorf("exporting: %w", err)
 	}
