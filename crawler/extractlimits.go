@@ -83,6 +83,12 @@ func parseHTML(body []byte, until time.Time) (*html.Node, error) {
 	if err := tooLarge(formatHTML, body); err != nil {
 		return nil, err
 	}
+	if time.Now().After(until) {
+		return nil, tooSlow(parseTime)
+	}
+	if root, ok := parsePlain(body); ok {
+		return root, nil
+	}
 	plain, err := tame(body)
 	if err != nil {
 		return nil, err
@@ -133,24 +139,66 @@ func (r *timedReader) Read(p []byte) (int, error) {
 // follows, and attributes without end. No text and no link is lost.
 type tamer struct {
 	out     bytes.Buffer
-	open    []openTag // formatting elements that may be open, for the parser
-	floor   int       // those below cannot be told to be closed by an end tag
-	limit   int       // of open
+	opens   opens
 	tags    int
-	blocks  int            // start tags of other elements so far
 	foreign int            // depth within svg and math
 	dropped map[string]int // start tags left out whose end tags are to come
 	roots   map[atom.Atom]bool
 }
 
+// opens keeps account of the formatting elements that may be open, for the
+// parser.
+type opens struct {
+	open   []openTag
+	floor  int // those below cannot be told to be closed by an end tag
+	limit  int // of open
+	blocks int // start tags of other elements so far
+}
+
 type openTag struct {
 	name   string
-	blocks int // value of tamer.blocks at its start
+	blocks int // value of opens.blocks at its start
+}
+
+// formattingLimit is how many formatting elements may be open in a page.
+func formattingLimit(body []byte) int {
+	return min(max(maxFormatted/(bytes.Count(body, []byte("<"))+1), 4), maxFormatting)
+}
+
+// start takes a start tag; false when it would be one too many open.
+func (o *opens) start(a atom.Atom, name string) bool {
+	switch {
+	case a == atom.Body || a == atom.Html || a == atom.A:
+	case isFormatting(a):
+		if len(o.open) >= o.limit {
+			return false
+		}
+		o.open = append(o.open, openTag{name, o.blocks})
+	case isBarrier(a):
+		o.floor = len(o.open)
+	default:
+		o.blocks++
+	}
+	return true
+}
+
+// end takes an end tag.
+func (o *opens) end(name string) {
+	for i := len(o.open) - 1; i >= o.floor; i-- {
+		if o.open[i].name != name {
+			continue
+		}
+		// Over eight blocks deep the parser gives up closing it.
+		if o.blocks-o.open[i].blocks < 8 {
+			o.open = slices.Delete(o.open, i, i+1)
+		}
+		return
+	}
 }
 
 func tame(body []byte) ([]byte, error) {
 	t := tamer{dropped: map[string]int{}, roots: map[atom.Atom]bool{}}
-	t.limit = min(max(maxFormatted/(bytes.Count(body, []byte("<"))+1), 4), maxFormatting)
+	t.opens.limit = formattingLimit(body)
 	t.out.Grow(len(body))
 	z := html.NewTokenizer(bytes.NewReader(body))
 	for {
@@ -185,25 +233,18 @@ func (t *tamer) start(z *html.Tokenizer, name string, raw []byte) {
 	if t.foreign > 0 {
 		z.NextIsNotRawText() // there a title holds elements
 	}
+	if !t.opens.start(a, name) {
+		t.dropped[name]++
+		return
+	}
 	limit := maxTagAttrs
 	switch {
 	case (a == atom.Body || a == atom.Html) && t.roots[a]:
 		limit = 0 // attributes of a second one are looked for among all before
 	case a == atom.Body || a == atom.Html:
 		t.roots[a] = true
-	case a == atom.A:
+	case a == atom.A || isFormatting(a):
 		limit = maxFormatAttrs
-	case isFormatting(a):
-		if len(t.open) >= t.limit {
-			t.dropped[name]++
-			return
-		}
-		t.open = append(t.open, openTag{name, t.blocks})
-		limit = maxFormatAttrs
-	case isBarrier(a):
-		t.floor = len(t.open)
-	default:
-		t.blocks++
 	}
 	// An attribute takes two bytes at least.
 	if len(raw) > 2*limit {
@@ -221,16 +262,7 @@ func (t *tamer) end(name string, raw []byte) {
 		return
 	}
 	t.out.Write(raw)
-	for i := len(t.open) - 1; i >= t.floor; i-- {
-		if t.open[i].name != name {
-			continue
-		}
-		// Over eight blocks deep the parser gives up closing it.
-		if t.blocks-t.open[i].blocks < 8 {
-			t.open = slices.Delete(t.open, i, i+1)
-		}
-		return
-	}
+	t.opens.end(name)
 }
 
 // shortened writes a tag anew when it has more than limit attributes.
