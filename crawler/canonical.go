@@ -37,6 +37,13 @@ func Canonical(rawURL string, drop ...string) (canonical, host string, err error
 	if len(rawURL) > maxURLBytes {
 		return "", "", fmt.Errorf("url of %d bytes is longer than %d: %s…", len(rawURL), maxURLBytes, rawURL[:80])
 	}
+	if scheme, host, path, query, ok := splitPlain(rawURL); ok {
+		canonical = scheme + "://" + host + path
+		if query = cleanQuery(query, drop); query != "" {
+			canonical += "?" + query
+		}
+		return canonical, host, nil
+	}
 	u, err := urlParser.Parse(strings.TrimSpace(rawURL))
 	if err != nil {
 		return "", "", fmt.Errorf("url %q: %w", rawURL, err)

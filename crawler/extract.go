@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	whatwg "github.com/nlnwa/whatwg-url/url"
 	"github.com/tidwall/gjson"
 	"golang.org/x/net/html"
 
@@ -64,9 +63,9 @@ type extractor struct {
 	src   *Source
 	rule  *PageRule
 	page  Page
-	url   *url.URL    // of the page
-	base  *whatwg.Url // what the page says is relative to it
-	own   *whatwg.Url // the page itself: what the config says is relative to it
+	url   *url.URL // of the page
+	base  *baseURL // what the page says is relative to it
+	own   *baseURL // the page itself: what the config says is relative to it
 	vars  map[string]string
 	loc   *time.Location
 	items int // blocks seen by the rules of the page

@@ -351,20 +351,23 @@ func (x *extractor) addLink(f *Field, ref string) {
 }
 
 // parseBase parses a URL for others to be resolved against.
-func parseBase(base string) (*whatwg.Url, error) {
+func parseBase(base string) (*baseURL, error) {
 	u, err := whatwg.Parse(base)
 	if err != nil {
 		return nil, fmt.Errorf("parsing base URL %q: %w", base, err)
 	}
-	return u, nil
+	return newBase(u), nil
 }
 
 // resolveURL resolves ref against base as browsers do. The error is errNotWeb
 // for what is not http or https, or says why ref is no URL.
-func resolveURL(base *whatwg.Url, ref string) (string, error) {
+func resolveURL(base *baseURL, ref string) (string, error) {
 	ref = strings.TrimSpace(ref)
 	if ref == "" || len(ref) > maxURLBytes || !utf8.ValidString(ref) {
 		return "", errNotWeb
+	}
+	if abs, ok := base.join(ref); ok {
+		return abs, nil
 	}
 	if scheme, _, ok := strings.Cut(ref, ":"); ok && !strings.ContainsAny(scheme, "/?#.") {
 		switch strings.ToLower(scheme) {
@@ -372,7 +375,7 @@ func resolveURL(base *whatwg.Url, ref string) (string, error) {
 			return "", errNotWeb
 		}
 	}
-	u, err := base.Parse(ref)
+	u, err := base.full.Parse(ref)
 	if err != nil {
 		return "", fmt.Errorf("resolving %q: %w", ref, err)
 	}
