@@ -15,7 +15,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/klauspost/compress/gzip"
@@ -51,68 +50,66 @@ func newPack() any {
 	return &pack{gz: gz}
 }
 
-// building guards NewRecordBuilder, which sets a global variable of the uuid
-// package each time, without a lock (gowarc 2.0.1). It keeps no state of ours.
-var building sync.Mutex
-
 // newID makes a record id.
 func newID() string {
 	var b [16]byte
 	rand.Read(b[:]) // never fails
 	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("urn:uuid:%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+	id := make([]byte, 0, len("urn:uuid:")+36)
+	id = append(id, "urn:uuid:"...)
+	for i, c := range b {
+		if i == 4 || i == 6 || i == 8 || i == 10 {
+			id = append(id, '-')
+		}
+		id = hex.AppendEncode(id, []byte{c})
+	}
+	return string(id)
 }
 
-// pack makes the gzip member of a record. The library's own validation is left
-// out: what it checks is made here, and it costs more than all the rest.
+// pack makes the gzip member of a record. It is written here, field by field:
+// the library copies each block three times on the way and checks what is made
+// here, which costs more than all the rest. That it reads the records is tested.
 func (b blank) pack(p *pack) (member, error) {
-	opts := []gowarc.WarcRecordOption{gowarc.WithNoValidation(), gowarc.WithSkipParseBlock(), gowarc.WithVersion(gowarc.V1_1),
-		gowarc.WithAddMissingRecordId(false), gowarc.WithAddMissingContentLength(false), gowarc.WithAddMissingDigest(false), gowarc.WithBufferMaxMemBytes(maxBlock)}
-	building.Lock()
-	rb := gowarc.NewRecordBuilder(b.kind, opts...)
-	building.Unlock()
-	rb.AddWarcHeader("WARC-Record-ID", "<"+b.id+">")
-	rb.AddWarcHeader("WARC-Date", b.date.UTC().Format(dateFormat))
-	if b.url != "" {
-		rb.AddWarcHeader("WARC-Target-URI", b.url)
-	}
-	for _, f := range b.more {
-		rb.AddWarcHeader(f.Name, oneLiner(f.Value))
-	}
-	if b.payload != "" {
-		rb.AddWarcHeader("WARC-Payload-Digest", digestPrefix+b.payload)
-	}
 	sum, length := sha256.New(), 0
 	for _, piece := range b.block {
 		sum.Write(piece)
 		length += len(piece)
-		if _, err := rb.Write(piece); err != nil {
-			rb.Close()
-			return member{}, fmt.Errorf("making a %s record: %w", b.kind, err)
-		}
 	}
 	if length > maxBlock {
-		rb.Close()
 		return member{}, fmt.Errorf("making a %s record: %d bytes are over the limit of %d", b.kind, length, maxBlock)
 	}
-	rb.AddWarcHeader("WARC-Block-Digest", digestPrefix+hex.EncodeToString(sum.Sum(nil)))
-	rb.AddWarcHeader("Content-Type", b.contentType)
-	rb.AddWarcHeader("Content-Length", strconv.Itoa(length))
-	rec, _, err := rb.Build()
-	if err != nil {
-		return member{}, fmt.Errorf("making a %s record: %w", b.kind, err)
-	}
-	defer rec.Close()
-
 	p.plain.Reset()
-	p.packed.Reset()
-	if _, _, err := gowarc.NewMarshaler().Marshal(&p.plain, rec, 0); err != nil {
-		return member{}, fmt.Errorf("writing a %s record: %w", b.kind, err)
+	p.plain.WriteString("WARC/1.1\r\n")
+	put := func(name, value string) {
+		for _, s := range [...]string{name, ": ", value, "\r\n"} {
+			p.plain.WriteString(s)
+		}
 	}
+	put("WARC-Type", b.kind.String())
+	put("WARC-Record-ID", "<"+b.id+">")
+	put("WARC-Date", b.date.UTC().Format(dateFormat))
+	if b.url != "" {
+		put("WARC-Target-URI", b.url)
+	}
+	for _, f := range b.more {
+		put(f.Name, oneLiner(f.Value))
+	}
+	if b.payload != "" {
+		put("WARC-Payload-Digest", digestPrefix+b.payload)
+	}
+	put("WARC-Block-Digest", digestPrefix+hex.EncodeToString(sum.Sum(nil)))
+	put("Content-Type", b.contentType)
+	put("Content-Length", strconv.Itoa(length))
+	p.plain.WriteString("\r\n")
+
+	p.packed.Reset()
 	p.gz.Reset(&p.packed)
 	p.gz.ModTime = time.Unix(0, 0) // "none"; the zero time.Time would be written as a date
-	if _, err := p.gz.Write(p.plain.Bytes()); err != nil {
-		return member{}, fmt.Errorf("compressing a %s record: %w", b.kind, err)
+	pieces := slices.Concat([][]byte{p.plain.Bytes()}, b.block, [][]byte{[]byte("\r\n\r\n")})
+	for _, piece := range pieces {
+		if _, err := p.gz.Write(piece); err != nil {
+			return member{}, fmt.Errorf("compressing a %s record: %w", b.kind, err)
+		}
 	}
 	if err := p.gz.Close(); err != nil {
 		return member{}, fmt.Errorf("compressing a %s record: %w", b.kind, err)
@@ -133,8 +130,21 @@ func (b blank) pack(p *pack) (member, error) {
 	return member{data, e}, nil
 }
 
+// isPlainLine reports whether s is printable ASCII without blanks at its ends.
+func isPlainLine(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] >= 0x7f {
+			return false
+		}
+	}
+	return s == "" || s[0] != ' ' && s[len(s)-1] != ' '
+}
+
 // oneLiner makes a value safe for a header line.
 func oneLiner(s string) string {
+	if isPlainLine(s) {
+		return s
+	}
 	return strings.TrimSpace(strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {
 			return ' '
@@ -146,6 +156,9 @@ func oneLiner(s string) string {
 // cleanURL escapes what must not stand in a header line. "=?" would be taken
 // for an encoded word (RFC 2047) by some readers, and the address for another.
 func cleanURL(s string) string {
+	if isPlainLine(s) && !strings.Contains(s, "=?") && !strings.Contains(s, " ") {
+		return s
+	}
 	var b strings.Builder
 	for i := range len(s) {
 		if c := s[i]; c <= ' ' || c >= 0x7f || c == '?' && i > 0 && s[i-1] == '=' {
