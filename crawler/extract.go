@@ -80,6 +80,7 @@ type extractor struct {
 	comments  []*html.Node        // documents inside the HTML comments of root
 	commented bool                // comments is filled
 	owner     map[*html.Node]bool // nodes that hold posts
+	nested    bool                // some of them stand in others
 	followed  map[*html.Node]bool // links taken
 	json      gjson.Result        // json and feed
 

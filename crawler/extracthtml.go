@@ -90,6 +90,7 @@ func (x *extractor) readBlocks(rule *PostRule) {
 			taken = append(taken, n)
 		}
 	}
+	x.nested = x.nested || x.blocksNest()
 	if len(taken) > maxPagePosts {
 		x.warnf("rule %s: %d blocks on one page; only %d are read", x.rule.Name, len(taken), maxPagePosts)
 		taken = taken[:maxPagePosts]
@@ -180,6 +181,9 @@ func firstGroup(f *Field, text string) string {
 
 func (x *extractor) fromHTML(f *Field, it *item) value {
 	if f.Scope != "page" {
+		if f.sel != nil && !f.Comments && x.owner[it.node] {
+			return x.firstValue(f, it.node)
+		}
 		return x.valueOf(f, x.find(f, it.node))
 	}
 	// The same for every item: a hostile page must not make us search all of
@@ -253,6 +257,47 @@ func (x *extractor) matchOwn(out []*html.Node, sel cascadia.Selector, n *html.No
 		out = x.matchOwn(out, sel, c)
 	}
 	return out
+}
+
+// firstValue is the value of a field in a block: that of the first node below it
+// that has one, or of the block itself when nothing below it fits.
+func (x *extractor) firstValue(f *Field, block *html.Node) value {
+	var v value
+	met := false
+	var walk func(n *html.Node) bool
+	walk = func(n *html.Node) bool {
+		for c := n.FirstChild; c != nil; c = c.NextSibling {
+			if c.Type != html.ElementNode || x.nested && x.owner[c] {
+				continue
+			}
+			if f.sel.Match(c) {
+				met = true
+				if v = x.valueOf(f, []*html.Node{c}); f.Attr == "" || v.text != "" {
+					return true
+				}
+			}
+			if walk(c) {
+				return true
+			}
+		}
+		return false
+	}
+	if walk(block); !met && f.sel.Match(block) {
+		return x.valueOf(f, []*html.Node{block})
+	}
+	return v
+}
+
+// blocksNest reports whether a block stands within another one.
+func (x *extractor) blocksNest() bool {
+	for n := range x.owner {
+		for up := n.Parent; up != nil; up = up.Parent {
+			if x.owner[up] {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (x *extractor) textRules(drop []cascadia.Selector, node *html.Node) textRules {
