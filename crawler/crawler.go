@@ -343,6 +343,7 @@ func (c *Crawler) poke() {
 }
 
 const (
+	gatherFor  = 5 * time.Millisecond
 	pollEvery  = time.Second     // how often to look for what other processes added or freed
 	tellWaits  = 5 * time.Second // shorter waits are not worth an event
 	answerTime = 15 * time.Second
@@ -385,6 +386,14 @@ func (c *Crawler) dispatch(ctx context.Context) error {
 		switch {
 		case err == nil:
 			failures = 0
+			if len(leases) == n {
+				continue
+			}
+			// Nothing else is due. Asking at once what will be costs as much as
+			// the answer of a worker that is about to come.
+			if err := c.sleep(ctx, gatherFor); err != nil {
+				return causeOf(ctx)
+			}
 			continue
 		case ctx.Err() != nil:
 			return causeOf(ctx)

@@ -137,10 +137,10 @@ func (w *writer) transact(group []*op) error {
 		}
 		return err
 	}
-	if _, err := w.conn.ExecContext(ctx, `BEGIN IMMEDIATE`); err != nil {
+	t := &tx{w: w, counts: map[countKey]int{}, dirty: map[int64]bool{}}
+	if _, err := t.exec(ctx, `BEGIN IMMEDIATE`); err != nil {
 		return fail(fmt.Errorf("beginning transaction: %w", err))
 	}
-	t := &tx{w: w, counts: map[countKey]int{}, dirty: map[int64]bool{}}
 	for _, o := range group {
 		o.err = o.fn(ctx, t)
 		if o.err != nil && !isDomain(o.err) {
@@ -150,7 +150,7 @@ func (w *writer) transact(group []*op) error {
 	if err := t.finish(ctx); err != nil {
 		return fail(err)
 	}
-	if _, err := w.conn.ExecContext(ctx, `COMMIT`); err != nil {
+	if _, err := t.exec(ctx, `COMMIT`); err != nil {
 		return fail(fmt.Errorf("committing: %w", err))
 	}
 	return nil
