@@ -10,9 +10,10 @@ FUZZTIME  ?= 20s
 BENCH     ?= .
 EVAL      ?= testdata/labelled/dev.jsonl
 DEMO      ?=
+ROUNDS    ?= 5
 export GOFLAGS
 
-.PHONY: build test check fmt vet staticcheck vuln config race bench fuzz eval demo install-services clean
+.PHONY: build test check fmt vet staticcheck vuln config race bench bench-crawl fuzz eval demo install-services clean
 
 build: ## the binary, in bin/
 	$(GO) build -trimpath -ldflags "-s -w $(if $(VERSION),-X main.version=$(VERSION))" -o bin/qingyuan ./cmd/qingyuan
@@ -42,6 +43,9 @@ race: install-services ## all tests under the race detector; needs a C compiler
 
 bench: ## make bench BENCH=Classify PACKAGES=./classify
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem $(PACKAGES)
+
+bench-crawl: ## the crawl beside colly, goquery and Scrapy, and a frontier of a million URLs: make bench-crawl ROUNDS=5
+	GO="$(GO)" scripts/bench-crawl $(ROUNDS)
 
 fuzz: ## every fuzz target for FUZZTIME
 	GO="$(GO)" scripts/fuzz $(FUZZTIME) $(PACKAGES)

@@ -45,6 +45,7 @@ var rooms = map[string]room{
 	"strictyaml":                    {none, []string{"go.yaml.in/yaml/v3"}},
 	"archive":                       {none, anything},
 	"crawler":                       {[]string{"post", "strictyaml", "archive", "crawler/frontier", "crawler/transport"}, anything},
+	"crawler/crawlbench":            {[]string{"crawler/frontier", "crawler/frontier/sqlite"}, anything},
 	"crawler/frontier":              {none, none},
 	"crawler/frontier/sqlite":       {[]string{"crawler/frontier"}, anything},
 	"crawler/frontier/frontiertest": {[]string{"crawler/frontier"}, anything},

@@ -175,6 +175,7 @@ type pipelineOptions struct {
 	onEvent func(crawler.Event)
 	onHit   func(index.Record) // each flagged record, after it is durable
 	live    *classify.Live     // judges the posts; nil: the dictionaries as they are now
+	store   index.Store        // where records go, closed with the pipeline; nil: the embedded index
 	backoff crawler.Backoff
 	// frontier is the file of the frontier in the data folder; frontier.db by
 	// default.
@@ -206,7 +207,10 @@ func openPipeline(ctx context.Context, c config, opts pipelineOptions) (*pipelin
 		}
 		judge, dictionary = classifier.Classify, func() string { return classifier.Dictionary().Version }
 	}
-	store, err := openStore(ctx, c)
+	store, err := opts.store, error(nil)
+	if store == nil {
+		store, err = openStore(ctx, c)
+	}
 	if err != nil {
 		return nil, err
 	}
