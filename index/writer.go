@@ -17,6 +17,9 @@ type WriterOptions struct {
 	// MaxDelay is how long the first Add of a batch waits for others; 5 ms when
 	// 0. While a batch is being written the next one gathers anyway.
 	MaxDelay time.Duration
+	// Workers is how many goroutines call Add, when that is known: once all of
+	// them wait, there is nothing more to wait for. 0 when it is not known.
+	Workers int
 	// Logger is told of batches that fail; nil is silence.
 	Logger *slog.Logger
 }
@@ -163,7 +166,7 @@ func (w *Writer) gather(batches chan<- []addition) {
 			}
 			batch = append(batch, a)
 			size += len(a.recs)
-			due = due || a.recs == nil || size >= w.opts.MaxBatch
+			due = due || a.recs == nil || size >= w.opts.MaxBatch || w.opts.Workers > 0 && len(batch) >= w.opts.Workers
 		case <-timer:
 			due, timer = true, nil
 		case out <- batch:

@@ -194,6 +194,11 @@ func lockCrawl(c config) (*frontiersqlite.Lock, error) {
 	return lock, nil
 }
 
+// gatherRecords is how long the records of a page wait for those of others. A
+// commit of the index costs as much as the records of a page; a host's delay is
+// longer by far.
+const gatherRecords = 20 * time.Millisecond
+
 // openPipeline wires a crawl. The caller holds the lock of lockCrawl.
 func openPipeline(ctx context.Context, c config, opts pipelineOptions) (*pipeline, error) {
 	var judge judgement
@@ -222,7 +227,7 @@ func openPipeline(ctx context.Context, c config, opts pipelineOptions) (*pipelin
 		store.Close()
 		return nil, fmt.Errorf("opening the frontier in %s: %w", c.Data, err)
 	}
-	p := &pipeline{store: store, frontier: f, writer: index.NewWriter(store, index.WriterOptions{Logger: opts.logger})}
+	p := &pipeline{store: store, frontier: f, writer: index.NewWriter(store, index.WriterOptions{MaxDelay: gatherRecords, Workers: c.Crawl.Workers, Logger: opts.logger})}
 	var rt http.RoundTripper
 	if p.archive, err = openArchive(c, store, opts.logger); err == nil {
 		rt, err = newTransport(c, opts, p.archive, dictionary)
