@@ -103,6 +103,7 @@ func compare(ctx context.Context, args []string) error {
 			if err := p.round(ctx, b); err != nil {
 				return fmt.Errorf("%s: %w", p.name, err)
 			}
+			fmt.Fprintf(os.Stderr, "  %-10s %5.0f pages a CPU second\n", p.name, p.rate[round])
 		}
 	}
 	return b.print(programs)
