@@ -3,9 +3,9 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"os"
-	"testing"
 
 	"qingyuan/crawler"
 	"qingyuan/index"
@@ -21,39 +21,31 @@ type nowhere struct{ index.Store }
 func (nowhere) Put(context.Context, []index.Record) error { return nil }
 func (nowhere) Close() error                              { return nil }
 
-// TestBenchCrawlWithoutIndex makes one pass over the sites of a config: lease,
+// crawlWithoutIndex makes one pass over the sites of a config: lease,
 // robots.txt, fetch, archive, extraction, verdicts, acknowledgement.
-func TestBenchCrawlWithoutIndex(t *testing.T) {
-	if os.Getenv(envBenchCrawl) == "" {
-		t.Skip("run by scripts/bench-crawl, with " + envBenchCrawl)
-	}
-	c, err := loadConfig(os.Getenv(envBenchCrawl))
+func crawlWithoutIndex(ctx context.Context, file string) error {
+	c, err := loadConfig(file)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	sources, err := loadSources(c)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	lock, err := lockCrawl(c)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	defer lock.Close()
 	crawler.ClearCollyEnv()
 	hits := newCounter()
-	p, err := openPipeline(t.Context(), c, pipelineOptions{sources: sources, logger: slog.New(slog.DiscardHandler), onHit: hits.add, store: nowhere{}})
+	p, err := openPipeline(ctx, c, pipelineOptions{sources: sources, logger: slog.New(slog.DiscardHandler), onHit: hits.add, store: nowhere{}})
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	summary, err := p.crawler.Run(t.Context(), true)
-	if err != nil {
-		t.Fatal(err)
+	summary, err := p.crawler.Run(ctx, true)
+	if err := errors.Join(err, p.close()); err != nil {
+		return err
 	}
-	if err := p.close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := json.NewEncoder(os.Stdout).Encode(newRunSummary(summary, hits)); err != nil {
-		t.Fatal(err)
-	}
+	return json.NewEncoder(os.Stdout).Encode(newRunSummary(summary, hits))
 }

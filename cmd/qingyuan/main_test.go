@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -13,6 +14,13 @@ import (
 func TestMain(m *testing.M) {
 	if args := os.Getenv("QINGYUAN_TEST_COMMAND"); args != "" {
 		os.Exit(run(context.Background(), stdio{strings.NewReader(""), os.Stdout, os.Stderr}, strings.Split(args, "\x1f")))
+	}
+	if file := os.Getenv(envBenchCrawl); file != "" {
+		if err := crawlWithoutIndex(context.Background(), file); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
 	}
 	os.Exit(m.Run())
 }
