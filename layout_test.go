@@ -52,6 +52,7 @@ var rooms = map[string]room{
 	"classify":                      {[]string{"post", "strictyaml"}, anything},
 	"classify/tables":               {none, anything},
 	"dictionaries":                  {none, none},
+	"configs/sites":                 {none, none},
 	"index":                         {[]string{"post", "classify"}, anything},
 	"index/sqlite":                  {[]string{"post", "classify", "index"}, anything},
 	"index/indextest":               {[]string{"post", "classify", "index"}, anything},
