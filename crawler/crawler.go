@@ -98,6 +98,7 @@ type Crawler struct {
 	hosts    hostHealth
 	sink     sinkHealth
 	walls    *wallWatch
+	drift    driftWatch
 	hits     hits
 	budget   budgets
 	growth   growth
@@ -235,8 +236,9 @@ func (c *Crawler) Run(ctx context.Context, once bool) (Summary, error) {
 		err = c.dispatch(ctx)
 	}
 	c.writeRefusals(ctx)
-	for name := range *c.sources.Load() {
+	for name, s := range *c.sources.Load() {
 		c.retain(ctx, name, true)
+		c.keepDrift(ctx, s)
 	}
 	if c.trans != nil {
 		c.trans.CloseIdleConnections()
@@ -283,6 +285,9 @@ func (c *Crawler) begin(ctx context.Context) error {
 		}
 		c.prog.emit(Event{Kind: EventPass, Source: name, Reason: how})
 		if err := c.recallWalls(ctx, s); err != nil {
+			return fmt.Errorf("beginning pass: %w", err)
+		}
+		if err := c.recallDrift(ctx, s); err != nil {
 			return fmt.Errorf("beginning pass: %w", err)
 		}
 	}
@@ -364,6 +369,7 @@ func (c *Crawler) dispatch(ctx context.Context) error {
 		if err := c.sink.wait(ctx, c.wake); err != nil {
 			return causeOf(ctx)
 		}
+		c.watchDay(ctx)
 		n := len(idle)
 		if n == 0 {
 			if err := c.sleep(ctx, pollEvery); err != nil {

@@ -220,15 +220,18 @@ func (c *Crawler) done(ctx context.Context, s *Source, l frontier.Lease, pg Page
 	}
 	took := time.Since(started)
 	if pg.Status == http.StatusNotModified {
+		c.watchRead(s)
 		c.prog.unchanged(l, took)
 		return
 	}
+	c.watchYield(ctx, s, l, ex)
 	c.prog.page(l, pg.Status, len(ex.Posts), added, len(ex.Warnings), took)
 }
 
 // fail gives a task back or up, and its host a rest when it needs one.
 func (c *Crawler) fail(ctx context.Context, s *Source, l frontier.Lease, pg Page, how trouble, reason string, err error) {
 	now := c.now()
+	c.watchFailure(s)
 	if how == troubleFinal {
 		c.dead(ctx, EventDead, l, pg.Status, reason)
 		return

@@ -120,6 +120,9 @@ func health(watch *crawlWatch, live *classify.Live) func() map[string]any {
 		if paused := watch.paused(); len(paused) > 0 {
 			answer["paused_sites"] = paused
 		}
+		if drifts := watch.drifting(); len(drifts) > 0 {
+			answer["drifting_sites"] = drifts
+		}
 		return answer
 	}
 }

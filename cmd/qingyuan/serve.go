@@ -47,6 +47,7 @@ func runServe(ctx context.Context, std stdio, args []string) error {
 		}
 		defer lock.Close()
 		watch = newCrawlWatch()
+		watch.lang = c.Language
 		run, closeCrawl, err := serveCrawl(ctx, c, logger, watch, live)
 		if err != nil {
 			return err

@@ -258,6 +258,12 @@ var siteWords = map[string][2]string{
 	"next":    {"下一步：核对 %[1]s，然后运行 qingyuan check 和 qingyuan site check %[1]s", "next: look through %[1]s, then run qingyuan check and qingyuan site check %[1]s"},
 	"nothing": {"这份配置还读不到任何帖子，见上文", "the config does not read a post yet; see above"},
 
+	"state.ok":      {"正常", "ok   "},
+	"state.drift":   {"漂移", "drift"},
+	"state.skipped": {"跳过", "skip "},
+	"checked":       {"：%d 页，%d 条", ": %d pages, %d posts"},
+	"drifted":       {"%[2]d 个站点中有 %[1]d 个低于预期", "%d of %d sites yield less than expected"},
+
 	"doubt.no_kit":     {"选择器为推测，逐项看一遍", "the selectors are guesses; look at each"},
 	"doubt.other_kit":  {"另一套件也几乎相符", "another kit fits nearly as well"},
 	"doubt.no_thread":  {"没有看到任何帖子页：帖子页的规则未经验证", "no page of a thread was seen: its rule is not tried"},
