@@ -19,10 +19,13 @@ func (c *Crawler) work(ctx context.Context, l frontier.Lease) error {
 	s := (*c.sources.Load())[l.Source]
 	switch {
 	case s == nil:
-		c.dead(ctx, EventDead, l, 0, fmt.Sprintf("source %q is not configured (any more)", l.Source))
+		c.park(ctx, l, fmt.Sprintf("source %q is not configured (any more)", l.Source))
 		return nil
 	case l.Lost >= c.opts.MaxLost:
 		c.dead(ctx, EventDead, l, 0, fmt.Sprintf("%d leases ran out unanswered: the page crashes or hangs what works on it", l.Lost))
+		return nil
+	}
+	if !c.placed(ctx, s, l) {
 		return nil
 	}
 	if !c.afford(ctx, s, l) || !c.admitted(ctx, s, l) {

@@ -12,7 +12,7 @@ import (
 // box and /healthz. The crawlWatch that holds it guards it.
 type driftedSites struct{ standing []crawler.Drift }
 
-// same reports whether two alarms are of one thing.
+// sameDrift reports whether two alarms are of one thing.
 func sameDrift(a, b crawler.Drift) bool {
 	return a.Source == b.Source && a.Kind == b.Kind && a.Page == b.Page && a.Field == b.Field
 }
@@ -29,13 +29,6 @@ func (d *driftedSites) take(e crawler.Event) {
 			return cmp.Or(cmp.Compare(a.Source, b.Source), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Page, b.Page), cmp.Compare(a.Field, b.Field))
 		})
 	}
-}
-
-// forget leaves out the alarms of sites that are crawled no more.
-func (d *driftedSites) forget(sources []*crawler.Source) {
-	d.standing = slices.DeleteFunc(d.standing, func(o crawler.Drift) bool {
-		return !slices.ContainsFunc(sources, func(s *crawler.Source) bool { return s.Name == o.Source })
-	})
 }
 
 // text tells what fell at a site; empty when nothing did.

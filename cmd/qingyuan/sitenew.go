@@ -258,6 +258,8 @@ var siteWords = map[string][2]string{
 	"next":    {"下一步：核对 %[1]s，然后运行 qingyuan check 和 qingyuan site check %[1]s", "next: look through %[1]s, then run qingyuan check and qingyuan site check %[1]s"},
 	"nothing": {"这份配置还读不到任何帖子，见上文", "the config does not read a post yet; see above"},
 
+	"refused": {"站点配置的修改未被采用，原配置继续使用；错误 %d 处：%s", "edit of the sites refused, the sites before go on; mistakes: %d: %s"},
+
 	"state.ok":      {"正常", "ok   "},
 	"state.drift":   {"漂移", "drift"},
 	"state.skipped": {"跳过", "skip "},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -25,6 +26,7 @@ type crawlWatch struct {
 	walls   map[string]pausedSite // by host
 	problem string
 	drifts  driftedSites
+	sites   *liveSites // nil: edits of the sites are not followed
 }
 
 func newCrawlWatch() *crawlWatch {
@@ -106,7 +108,12 @@ func (w *crawlWatch) status(ctx context.Context) (triage.CrawlStatus, error) {
 		out.Sources = append(out.Sources, told)
 	}
 	running := w.running
+	sites := w.sites
 	w.mu.Unlock()
+	if refused := sites.refused(); len(refused) > 0 {
+		problem := fmt.Sprintf(siteWord(w.lang, "refused"), len(refused), strings.Join(refused[:min(len(refused), shownProblems)], " · "))
+		out.Problem = strings.TrimPrefix(out.Problem+" · "+problem, " · ")
+	}
 	slices.SortFunc(out.Sources, func(a, b triage.SourceStatus) int { return strings.Compare(a.Name, b.Name) })
 	if w.frontier == nil || !running {
 		return out, nil
