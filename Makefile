@@ -52,7 +52,7 @@ eval: ## verdicts against labelled texts: make eval EVAL=FILE.jsonl
 demo: ## make demo DEMO='-lang en'
 	$(GO) run ./cmd/qingyuan demo $(DEMO)
 
-install-services: ## Chromium and a Chinese font for the browser tests, when missing
+install-services: ## what the tests need besides Go, when missing: Chromium, a Chinese font, Fossil
 	@scripts/setup
 
 clean: ## what a build leaves; never the data folder
