@@ -12,13 +12,16 @@ EVAL      ?= testdata/labelled/dev.jsonl
 DEMO      ?=
 export GOFLAGS
 
-.PHONY: build test check fmt vet staticcheck vuln config race bench fuzz eval demo install-services clean
+.PHONY: build test test-forums check fmt vet staticcheck vuln config race bench fuzz eval demo install-services clean
 
 build: ## the binary, in bin/
 	$(GO) build -trimpath -ldflags "-s -w $(if $(VERSION),-X main.version=$(VERSION))" -o bin/qingyuan ./cmd/qingyuan
 
 test: install-services vet ## all tests; sets up what they need
 	$(GO) test $(PACKAGES)
+
+test-forums: ## crawls WordPress and Isso too, installed and started for it; Debian, as root
+	scripts/forums run $(GO) test ./crawler -run RealForum -count 1
 
 check: fmt vet staticcheck vuln config ## everything that is not a test
 
