@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/net/html"
+
 	"qingyuan/crawler/transport"
 	"qingyuan/post"
 )
@@ -49,7 +51,6 @@ const (
 	DoubtOneThread DoubtCode = "one_thread" // only pages without replies were seen
 	DoubtFetch     DoubtCode = "fetch"      // a page could not be had: Detail
 	DoubtNothing   DoubtCode = "nothing"    // the page at Detail yields neither posts nor rows
-	DoubtField     DoubtCode = "field"      // a field is missing on many posts: Detail
 	DoubtKey       DoubtCode = "key"        // posts have no id of their own, only their place on the page
 	DoubtPaging    DoubtCode = "paging"     // no link to a next page was seen
 	DoubtSeed      DoubtCode = "seed"       // the only seed is a thread: nothing leads to new ones
@@ -266,6 +267,9 @@ func (d *drafter) judge() {
 			d.doubt(DoubtWarning, w)
 		}
 	}
+	if feed := feedOf(d.page); feed != "" && !d.made.Source.feeds() {
+		d.doubt(DoubtFeed, feed)
+	}
 	for _, s := range d.made.Source.Seeds {
 		if at, ok := d.made.Source.place(s); ok && at.list {
 			return
@@ -274,6 +278,30 @@ func (d *drafter) judge() {
 	if d.made.Kit != "feed" && !d.made.Source.feeds() {
 		d.doubt(DoubtSeed, "")
 	}
+}
+
+// feedOf is the first feed that a page names, absolute; "" when it names none.
+func feedOf(pg Page) string {
+	root, err := parseHTML(pg.Body, time.Now().Add(parseTime))
+	if err != nil {
+		return ""
+	}
+	base, err := parseBase(pg.URL)
+	if err != nil {
+		return ""
+	}
+	for n := range root.Descendants() {
+		if n.Type != html.ElementNode || n.Data != "link" || !strings.EqualFold(attr(n, "rel"), "alternate") {
+			continue
+		}
+		if kind := attr(n, "type"); kind != "application/rss+xml" && kind != "application/atom+xml" {
+			continue
+		}
+		if abs, err := resolveURL(base, attr(n, "href")); err == nil {
+			return abs
+		}
+	}
+	return ""
 }
 
 // feeds reports whether a seed is a feed.

@@ -272,7 +272,6 @@ var siteWords = map[string][2]string{
 	"doubt.one_thread": {"看到的页面都没有回复：回复的规则未经验证", "only pages without replies were seen: how replies look is not known"},
 	"doubt.fetch":      {"页面抓取失败", "a page could not be had"},
 	"doubt.nothing":    {"此页读不到帖子，也没有列表行", "neither posts nor rows are read from"},
-	"doubt.field":      {"多数帖子缺少字段", "many posts lack a field"},
 	"doubt.key":        {"帖子没有自己的编号，按页内位置编号：前面的帖子被删后编号会变", "posts have no id of their own and are numbered by place: a deletion before them changes it"},
 	"doubt.paging":     {"没有看到下一页的链接", "no link to a next page was seen"},
 	"doubt.seed":       {"起点只有一个帖子，不会发现新帖：请把版块列表写入 seeds", "the only seed is a thread, from which no new ones are found: put a board into seeds"},

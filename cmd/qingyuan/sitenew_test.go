@@ -197,3 +197,38 @@ func TestSiteNewMovesAKitIntoAFolder(t *testing.T) {
 		t.Errorf("the config keeps what is the kit's own:\n%s", out)
 	}
 }
+
+// TestSiteNewOfAFrontPage begins at the front page of a forum: its boards
+// become the seeds, one of them and a thread are looked at.
+func TestSiteNewOfAFrontPage(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		head := `<html><head><meta name="generator" content="Discuz! X3.4"><link rel="alternate" type="application/rss+xml" href="/forum.php?mod=rss"><title>%s - 江边论坛 - Powered by Discuz!</title></head><body>`
+		switch {
+		case r.URL.Path == "/":
+			fmt.Fprintf(w, head+`<div class="bm bmw"><a href="forum-2-1.html">网贷</a><a href="forum-3-1.html">信用卡</a><a href="forum-3-2.html">第二页</a></div>`, "首页")
+		case strings.HasPrefix(r.URL.Path, "/forum-"):
+			fmt.Fprintf(w, head, "网贷")
+			for i := 1; i < 8; i++ {
+				fmt.Fprintf(w, `<table><tbody id="normalthread_%d"><tr><th><a class="s xst" href="thread-%d-1-1.html">第%d帖的标题</a></th><td class="by"><cite>网友%d</cite><em>2026-11-0%d</em></td></tr></tbody></table>`, i, i, i, i, i)
+			}
+		case strings.HasPrefix(r.URL.Path, "/thread-"):
+			fmt.Fprintf(w, head+`<span id="thread_subject">标题</span>`, "标题")
+			for i := 1; i < 4; i++ {
+				fmt.Fprintf(w, `<div id="post_%d"><div class="authi"><a class="xw1" href="space-uid-%d.html">网友%d</a><em id="authorposton%d">发表于 2026-11-0%d 10:00</em></div><table><tr><td id="postmessage_%d">第%d楼，说说我的经历。</td></tr></table></div>`, i, i, i, i, i, i, i)
+			}
+		default:
+			http.NotFound(w, r)
+		}
+	}))
+	defer srv.Close()
+	out := mustRun(t, "", "site", "new", "-lang", "en", "-allow-private", "-o", "-", srv.URL+"/")
+	for _, want := range []string{
+		"this is the kit discuz-static", "title: '江边论坛'", "seeds: ['" + srv.URL + "/forum-2-1.html', '" + srv.URL + "/forum-3-1.html']",
+		"7 previews", "rule thread: 3 posts", "the site offers a feed as well: " + srv.URL + "/forum.php?mod=rss",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the answer does not say %q:\n%s", want, out)
+		}
+	}
+}
