@@ -61,7 +61,7 @@ func (r *rig) liveCrawl(t *testing.T, sources ...*Source) *liveCrawl {
 // wait takes events until ok says of one that it is enough.
 func (e *liveCrawl) wait(what string, ok func(Event) bool) {
 	e.t.Helper()
-	limit := time.NewTimer(20 * time.Second)
+	limit := time.NewTimer(time.Minute)
 	defer limit.Stop()
 	for {
 		select {
