@@ -13,13 +13,16 @@ DEMO      ?=
 ROUNDS    ?= 5
 export GOFLAGS
 
-.PHONY: build test check fmt vet staticcheck vuln config race bench bench-crawl fuzz eval demo install-services clean
+.PHONY: build test test-forums check fmt vet staticcheck vuln config race bench bench-crawl fuzz eval demo install-services clean
 
 build: ## the binary, in bin/
 	$(GO) build -trimpath -ldflags "-s -w $(if $(VERSION),-X main.version=$(VERSION))" -o bin/qingyuan ./cmd/qingyuan
 
 test: install-services vet ## all tests; sets up what they need
 	$(GO) test $(PACKAGES)
+
+test-forums: ## crawls WordPress and Isso too, installed and started for it; Debian, as root
+	scripts/forums run $(GO) test ./crawler -run RealForum -count 1
 
 check: fmt vet staticcheck vuln config ## everything that is not a test
 
@@ -56,7 +59,7 @@ eval: ## verdicts against labelled texts: make eval EVAL=FILE.jsonl
 demo: ## make demo DEMO='-lang en'
 	$(GO) run ./cmd/qingyuan demo $(DEMO)
 
-install-services: ## Chromium and a Chinese font for the browser tests, when missing
+install-services: ## what the tests need besides Go, when missing: Chromium, a Chinese font, Fossil
 	@scripts/setup
 
 clean: ## what a build leaves; never the data folder

@@ -55,6 +55,7 @@ var rooms = map[string]room{
 	"classify/tables":               {none, anything},
 	"dictionaries":                  {none, none},
 	"index":                         {[]string{"post", "classify", "campaign"}, anything},
+	"configs/sites":                 {none, none},
 	"index/sqlite":                  {[]string{"post", "classify", "index"}, anything},
 	"index/indextest":               {[]string{"post", "classify", "index"}, anything},
 	"triage":                        {[]string{"post", "classify", "index"}, anything},

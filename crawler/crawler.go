@@ -98,6 +98,9 @@ type Crawler struct {
 	hosts    hostHealth
 	sink     sinkHealth
 	walls    *wallWatch
+	drift    driftWatch
+	parked   parkedTasks
+	setting  sync.Mutex // held by SetSources
 	hits     hits
 	budget   budgets
 	growth   growth
@@ -197,20 +200,39 @@ func (c *Crawler) setSources(sources []*Source) error {
 	return nil
 }
 
-// SetSources replaces the sources, also while Run is at work, and adds the
-// seeds of new ones; seeds that were given up are asked for again. Pages of a source no longer there are given up when their
-// turn comes. After an error the old sources stay.
+// SetSources replaces the sources, also while Run is at work. A page in work
+// ends under the config it was begun with; from the next lease on the new ones
+// count, delays included. Seeds of new sources are added, seeds that were given
+// up are asked for again. Pages of a source that is no longer there, and pages
+// that no rule fits, are put aside unfetched when their turn comes, and brought
+// back by the edit that has a place for them. Pages whose canonical form is
+// another one now are asked for under that form alone. After an error the old
+// sources stay.
 func (c *Crawler) SetSources(ctx context.Context, sources []*Source) error {
+	c.setting.Lock()
+	defer c.setting.Unlock()
 	old := c.sources.Load()
 	if err := c.setSources(sources); err != nil {
 		return fmt.Errorf("setting sources: %w", err)
 	}
 	for _, s := range sources {
-		if err := c.addSeeds(ctx, s, true); err != nil {
+		err := c.addSeeds(ctx, s, true)
+		if err == nil {
+			err = c.repace(ctx, s)
+		}
+		if err == nil && (*old)[s.Name] == nil {
+			err = c.takeUp(ctx, s)
+		}
+		if err != nil {
 			c.sources.Store(old)
 			return fmt.Errorf("setting sources: %w", err)
 		}
 	}
+	now := *c.sources.Load()
+	if err := c.unpark(ctx, now); err != nil {
+		c.log.Error("pages put aside come back later", "err", err, "within", c.opts.Recrawl.Max)
+	}
+	c.letGo(now)
 	c.poke()
 	return nil
 }
@@ -235,8 +257,9 @@ func (c *Crawler) Run(ctx context.Context, once bool) (Summary, error) {
 		err = c.dispatch(ctx)
 	}
 	c.writeRefusals(ctx)
-	for name := range *c.sources.Load() {
+	for name, s := range *c.sources.Load() {
 		c.retain(ctx, name, true)
+		c.keepDrift(ctx, s)
 	}
 	if c.trans != nil {
 		c.trans.CloseIdleConnections()
@@ -281,8 +304,14 @@ func (c *Crawler) begin(ctx context.Context) error {
 		if err := c.addSeeds(ctx, s, !c.once); err != nil {
 			return fmt.Errorf("beginning pass over %s: %w", name, err)
 		}
+		if err := c.repace(ctx, s); err != nil {
+			return fmt.Errorf("beginning pass over %s: %w", name, err)
+		}
 		c.prog.emit(Event{Kind: EventPass, Source: name, Reason: how})
 		if err := c.recallWalls(ctx, s); err != nil {
+			return fmt.Errorf("beginning pass: %w", err)
+		}
+		if err := c.recallDrift(ctx, s); err != nil {
 			return fmt.Errorf("beginning pass: %w", err)
 		}
 	}
@@ -365,6 +394,7 @@ func (c *Crawler) dispatch(ctx context.Context) error {
 		if err := c.sink.wait(ctx, c.wake); err != nil {
 			return causeOf(ctx)
 		}
+		c.watchDay(ctx)
 		n := len(idle)
 		if n == 0 {
 			if err := c.sleep(ctx, pollEvery); err != nil {

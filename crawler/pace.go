@@ -161,6 +161,9 @@ func (p *pacer) wait(ctx context.Context, host string, delay time.Duration) erro
 // is called while the page is still leased, so that no other process comes
 // between.
 func (c *Crawler) tellPace(ctx context.Context, t *trip) {
+	if c.opts.Frontier == nil {
+		return // a Fetcher: this process alone keeps the pace
+	}
 	ctx = context.WithoutCancel(ctx)
 	t.mu.Lock()
 	requests := maps.Clone(t.requests)

@@ -12,20 +12,22 @@ type EventKind string
 
 // The kinds of events.
 const (
-	EventPage      EventKind = "page"      // a page was fetched and its posts are in the sink
-	EventUnchanged EventKind = "unchanged" // the site answered 304
-	EventRetry     EventKind = "retry"     // a failure; the page will be tried again at Until
-	EventDead      EventKind = "dead"      // the page was given up; until Until, when that is set
-	EventGone      EventKind = "gone"      // the page is gone (404, or the site says so); given up, until Until when that is set
-	EventBackOff   EventKind = "backoff"   // no request to Host before Until
-	EventRefused   EventKind = "refused"   // a trap, or over a budget: not fetched, until Until when that is set
-	EventWall      EventKind = "wall"      // a login, a captcha or another wall stands before Source on Host; one page is tried at Until
-	EventWallOver  EventKind = "wall_over" // Host lets us in again
-	EventBudget    EventKind = "budget"    // max_pages is reached; the source's pass is ended
-	EventWaiting   EventKind = "waiting"   // nothing may be fetched before Until
-	EventSink      EventKind = "sink"      // the sink refused posts; the crawl pauses until Until
-	EventFrontier  EventKind = "frontier"  // the frontier failed; the crawl pauses until Until
-	EventPass      EventKind = "pass"      // a pass over Source begins (Reason: "new" or "continued")
+	EventPage      EventKind = "page"       // a page was fetched and its posts are in the sink
+	EventUnchanged EventKind = "unchanged"  // the site answered 304
+	EventRetry     EventKind = "retry"      // a failure; the page will be tried again at Until
+	EventDead      EventKind = "dead"       // the page was given up; until Until, when that is set
+	EventGone      EventKind = "gone"       // the page is gone (404, or the site says so); given up, until Until when that is set
+	EventBackOff   EventKind = "backoff"    // no request to Host before Until
+	EventRefused   EventKind = "refused"    // a trap, or over a budget: not fetched, until Until when that is set
+	EventWall      EventKind = "wall"       // a login, a captcha or another wall stands before Source on Host; one page is tried at Until
+	EventWallOver  EventKind = "wall_over"  // Host lets us in again
+	EventDrift     EventKind = "drift"      // Source yields less than it should: Drift
+	EventDriftOver EventKind = "drift_over" // Source yields again what it should
+	EventBudget    EventKind = "budget"     // max_pages is reached; the source's pass is ended
+	EventWaiting   EventKind = "waiting"    // nothing may be fetched before Until
+	EventSink      EventKind = "sink"       // the sink refused posts; the crawl pauses until Until
+	EventFrontier  EventKind = "frontier"   // the frontier failed; the crawl pauses until Until
+	EventPass      EventKind = "pass"       // a pass over Source begins (Reason: "new" or "continued")
 )
 
 // Event is one step of a crawl, for people who watch it.
@@ -42,6 +44,7 @@ type Event struct {
 	Tries  int           `json:"tries,omitempty"` // failed tries, this one included
 	Until  time.Time     `json:"until,omitzero"`
 	Took   time.Duration `json:"took,omitempty"` // from lease to acknowledgement
+	Drift  *Drift        `json:"drift,omitempty"`
 }
 
 // PageError is a page that failed.

@@ -44,6 +44,8 @@ type Source struct {
 	Gone         []string          `yaml:"gone"`          // texts, or css: selectors, of pages whose thread is gone
 	Walls        []WallRule        `yaml:"walls"`         // logins, captchas and other walls of this site, by kind
 	Recrawl      SourceRecrawl     `yaml:"recrawl"`       // when pages are fetched again; the crawl's own by default
+	Detect       *Detect           `yaml:"detect"`        // marks by which qingyuan site new tells what a page is of; nil: no kit
+	Expect       Expect            `yaml:"expect"`        // what the pages yield when all is well
 	Pages        []*PageRule       `yaml:"pages"`         // the first whose Match fits wins
 
 	file    string

@@ -62,6 +62,8 @@ func (c *sourceCheck) run() {
 	s.gone = c.marks(s.Gone, "gone")
 	c.checkWalls()
 	c.checkRecrawl()
+	c.checkDetect()
+	c.checkExpect()
 	if len(s.Pages) == 0 {
 		c.add("there is no page rule", "say under pages which URLs hold what", "pages")
 	}

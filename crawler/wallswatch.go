@@ -190,6 +190,7 @@ func (c *Crawler) vanished(l frontier.Lease, ex *Extraction) {
 // failWalled gives back a task that met the wall of a whole site.
 func (c *Crawler) failWalled(ctx context.Context, s *Source, l frontier.Lease, pg Page, reason string, w Wall) {
 	n := c.hosts.fail(l.Host)
+	c.watchFailure(s)
 	c.rest(ctx, l.Host, w.Until, reason)
 	c.prog.emit(Event{Kind: EventWall, Source: s.Name, Host: l.Host, URL: l.URL, Status: pg.Status, Reason: w.text(), Tries: w.Times, Until: w.Until})
 	if c.once && n >= min(c.opts.GiveUp, onceWalls) {

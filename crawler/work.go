@@ -19,10 +19,13 @@ func (c *Crawler) work(ctx context.Context, l frontier.Lease) error {
 	s := (*c.sources.Load())[l.Source]
 	switch {
 	case s == nil:
-		c.dead(ctx, EventDead, l, 0, fmt.Sprintf("source %q is not configured (any more)", l.Source))
+		c.park(ctx, l, fmt.Sprintf("source %q is not configured (any more)", l.Source))
 		return nil
 	case l.Lost >= c.opts.MaxLost:
 		c.dead(ctx, EventDead, l, 0, fmt.Sprintf("%d leases ran out unanswered: the page crashes or hangs what works on it", l.Lost))
+		return nil
+	}
+	if !c.placed(ctx, s, l) {
 		return nil
 	}
 	if !c.afford(ctx, s, l) || !c.admitted(ctx, s, l) {
@@ -220,15 +223,18 @@ func (c *Crawler) done(ctx context.Context, s *Source, l frontier.Lease, pg Page
 	}
 	took := time.Since(started)
 	if pg.Status == http.StatusNotModified {
+		c.watchRead(s)
 		c.prog.unchanged(l, took)
 		return
 	}
+	c.watchYield(ctx, s, l, ex)
 	c.prog.page(l, pg.Status, len(ex.Posts), added, len(ex.Warnings), took)
 }
 
 // fail gives a task back or up, and its host a rest when it needs one.
 func (c *Crawler) fail(ctx context.Context, s *Source, l frontier.Lease, pg Page, how trouble, reason string, err error) {
 	now := c.now()
+	c.watchFailure(s)
 	if how == troubleFinal {
 		c.dead(ctx, EventDead, l, pg.Status, reason)
 		return

@@ -22,12 +22,12 @@ func runCrawl(ctx context.Context, std stdio, args []string) error {
 	if err != nil {
 		return err
 	}
-	sources, err := loadSources(c)
+	logger := newLogger(std, c)
+	sites, sources, err := openSites(c, logger)
 	if err != nil {
 		return err
 	}
 	removed := crawler.ClearCollyEnv()
-	logger := newLogger(std, c)
 	if len(removed) > 0 {
 		logger.Warn("environment variables that would override the crawl were ignored", "names", removed)
 	}
@@ -49,7 +49,10 @@ func runCrawl(ctx context.Context, std stdio, args []string) error {
 	wait := followEdits(watching, live)
 	defer wait()
 	defer stopWatching()
+	waitSites := sites.follow(watching, p.crawler)
 	summary, err := p.crawler.Run(ctx, *once)
+	stopWatching()
+	waitSites() // before the frontier is closed
 	closeErr := p.close()
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		err = nil // the operator ended it; nothing is lost

@@ -57,7 +57,7 @@ func commands() []command {
 		{"archive", "verify|list|show|key|hold|retain", "check, list and show what was kept as evidence", runArchive},
 		{"replay", "", "read and judge the archived pages again, without fetching", runReplay},
 		{"campaign", "regroup [QUERY]", "group near-identical hits of the index anew", runCampaign},
-		{"site", "test CONFIG PAGE...", "show what a site config extracts from saved pages", runSite},
+		{"site", "test|new|check", "what a site config reads from pages; a first config of a new site; whether sites still yield what they should", runSite},
 		{"robots", "URL...", "what a robots.txt allows, and the rule that decides", runRobots},
 		{"url", "canonical URL...", "the one spelling by which the crawler knows a page", runURL},
 		{"user", "list|add|link|role|disable|enable", "who may use the pages", runUser},

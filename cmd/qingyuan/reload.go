@@ -8,10 +8,12 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 
 	"qingyuan/classify"
+	"qingyuan/crawler"
 	"qingyuan/index"
 	"qingyuan/triage"
 )
@@ -68,13 +70,22 @@ type livePages struct {
 	sender  *sender // of digests; nil when nobody subscribed
 	make    func(*classify.Dictionary) (http.Handler, error)
 	current atomic.Pointer[http.Handler]
+
+	mu     sync.Mutex // while pages are made
+	dict   *classify.Dictionary
+	titles map[string]string // of the sites
 }
 
 // open makes the first pages; see newPages.
 func (p *livePages) open(c config, store index.Store, titles map[string]string, watch *crawlWatch, live *classify.Live) error {
-	p.make = func(d *classify.Dictionary) (http.Handler, error) {
-		return dictionaryPages(c, d, store, p.logger, titles, watch, live, p.sender)
+	p.mu.Lock()
+	if p.titles == nil { // an edit may have come first
+		p.titles = titles
 	}
+	p.make = func(d *classify.Dictionary) (http.Handler, error) {
+		return dictionaryPages(c, d, store, p.logger, p.titles, watch, live, p.sender)
+	}
+	p.mu.Unlock()
 	if live != nil {
 		return p.use(live.Classifier().Dictionary())
 	}
@@ -87,12 +98,32 @@ func (p *livePages) open(c config, store index.Store, titles map[string]string, 
 
 // use makes the pages with the names of a dictionary.
 func (p *livePages) use(d *classify.Dictionary) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	h, err := p.make(d)
 	if err != nil {
 		return err
 	}
+	p.dict = d
 	p.current.Store(&h)
 	return nil
+}
+
+// retitle is for liveSites: the names of the sites have changed.
+func (p *livePages) retitle(sources []*crawler.Source) {
+	p.mu.Lock()
+	p.titles = map[string]string{}
+	for _, s := range sources {
+		p.titles[s.Name] = s.Title
+	}
+	d := p.dict
+	p.mu.Unlock()
+	if d == nil {
+		return // not open yet
+	}
+	if err := p.use(d); err != nil {
+		p.logger.Error("the pages go on with the names of the sites before", "error", err)
+	}
 }
 
 // changed is for classify.LiveOptions, once the pages are open.
@@ -118,8 +149,14 @@ func health(watch *crawlWatch, live *classify.Live) func() map[string]any {
 				answer["dictionary_refused"] = s.Problems
 			}
 		}
+		if refused := watch.refusedSites(); len(refused) > 0 {
+			answer["sites_refused"] = refused
+		}
 		if paused := watch.paused(); len(paused) > 0 {
 			answer["paused_sites"] = paused
+		}
+		if drifts := watch.drifting(); len(drifts) > 0 {
+			answer["drifting_sites"] = drifts
 		}
 		return answer
 	}

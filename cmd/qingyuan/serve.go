@@ -48,7 +48,8 @@ func runServe(ctx context.Context, std stdio, args []string) error {
 		}
 		defer lock.Close()
 		watch = newCrawlWatch()
-		run, closeCrawl, err := serveCrawl(ctx, c, logger, watch, live)
+		watch.lang = c.Language
+		run, closeCrawl, err := serveCrawl(ctx, c, logger, watch, live, pages)
 		if err != nil {
 			return err
 		}
@@ -97,11 +98,12 @@ func runServe(ctx context.Context, std stdio, args []string) error {
 }
 
 // serveCrawl wires the endless crawl; run ends without error when ctx does.
-func serveCrawl(ctx context.Context, c config, logger *slog.Logger, watch *crawlWatch, live *classify.Live) (run func() error, done func() error, err error) {
-	sources, err := loadSources(c)
+func serveCrawl(ctx context.Context, c config, logger *slog.Logger, watch *crawlWatch, live *classify.Live, pages *livePages) (run func() error, done func() error, err error) {
+	sites, sources, err := openSites(c, logger)
 	if err != nil {
 		return nil, nil, err
 	}
+	watch.sites, sites.changed = sites, pages.retitle
 	crawler.ClearCollyEnv()
 	p, err := openPipeline(ctx, c, pipelineOptions{sources: sources, logger: logger, onEvent: watch.event, live: live})
 	if err != nil {
@@ -110,6 +112,9 @@ func serveCrawl(ctx context.Context, c config, logger *slog.Logger, watch *crawl
 	watch.frontier = p.frontier
 	return func() error {
 		defer watch.stop()
+		following, stop := context.WithCancel(ctx)
+		defer sites.follow(following, p.crawler)()
+		defer stop()
 		_, err := p.crawler.Run(ctx, false)
 		if errors.Is(err, context.Canceled) {
 			return nil

@@ -10,10 +10,17 @@ import (
 	"qingyuan/crawler"
 )
 
-// runSite has the subcommand test: what a config extracts from saved pages.
-func runSite(_ context.Context, std stdio, args []string) error {
+// runSite has the subcommands test: what a config extracts from saved pages;
+// new: a first config; check: what live sites yield.
+func runSite(ctx context.Context, std stdio, args []string) error {
+	if len(args) > 0 && args[0] == "new" {
+		return runSiteNew(ctx, std, args[1:])
+	}
+	if len(args) > 0 && args[0] == "check" {
+		return runSiteCheck(ctx, std, args[1:])
+	}
 	if len(args) == 0 || args[0] != "test" {
-		return misusef("there is: site test CONFIG PAGE...")
+		return misusef("there are: site test CONFIG PAGE..., site new URL, site check [CONFIG...]")
 	}
 	f := newFlags(std, "site test", "CONFIG PAGE...")
 	asJSON := f.Bool("json", false, "print the report as JSON")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 // crawlWatch keeps what the status box of the pages shows of a crawl.
 type crawlWatch struct {
 	frontier frontier.Frontier // nil: nothing is known of what waits
+	lang     string            // of what is told of drift: zh, or en
 
 	mu      sync.Mutex
 	running bool
@@ -23,6 +25,8 @@ type crawlWatch struct {
 	sources map[string]*triage.SourceStatus
 	walls   map[string]pausedSite // by host
 	problem string
+	drifts  driftedSites
+	sites   *liveSites // nil: edits of the sites are not followed
 }
 
 func newCrawlWatch() *crawlWatch {
@@ -56,6 +60,8 @@ func (w *crawlWatch) event(e crawler.Event) {
 	case crawler.EventWall:
 		s.Problem = e.Reason + "; next trial " + e.Until.In(shanghai()).Format("2006-01-02 15:04")
 		w.walls[e.Host] = pausedSite{Source: e.Source, Host: e.Host, Reason: e.Reason, URL: e.URL, Until: e.Until}
+	case crawler.EventDrift, crawler.EventDriftOver:
+		w.drifts.take(e)
 	case crawler.EventWallOver:
 		s.Problem = ""
 		delete(w.walls, e.Host)
@@ -95,10 +101,19 @@ func (w *crawlWatch) status(ctx context.Context) (triage.CrawlStatus, error) {
 	for _, s := range w.sources {
 		out.Fetched += s.Fetched
 		out.Failed += s.Failed
-		out.Sources = append(out.Sources, *s)
+		told := *s
+		if told.Problem == "" {
+			told.Problem = w.drifts.text(s.Name, w.lang)
+		}
+		out.Sources = append(out.Sources, told)
 	}
 	running := w.running
+	sites := w.sites
 	w.mu.Unlock()
+	if refused := sites.refused(); len(refused) > 0 {
+		problem := fmt.Sprintf(siteWord(w.lang, "refused"), len(refused), strings.Join(refused[:min(len(refused), shownProblems)], " · "))
+		out.Problem = strings.TrimPrefix(out.Problem+" · "+problem, " · ")
+	}
 	slices.SortFunc(out.Sources, func(a, b triage.SourceStatus) int { return strings.Compare(a.Name, b.Name) })
 	if w.frontier == nil || !running {
 		return out, nil

@@ -213,6 +213,10 @@ type Frontier interface {
 	// done without being fetched. It returns how many. Leased tasks are
 	// untouched.
 	Finish(ctx context.Context, source string) (n int, err error)
+	// Repace gives every task of the source another Delay, from the next start on.
+	// The pause after the last start counts anew as well, unless another source
+	// has tasks due on the host. It returns how many tasks had another delay.
+	Repace(ctx context.Context, source string, delay time.Duration) (n int, err error)
 	// Note keeps values under keys, for whoever uses the frontier: what must be
 	// remembered of a page or a thread, for all workers and over restarts. An
 	// empty value forgets the key. Outcome.Notes does the same with an answer.

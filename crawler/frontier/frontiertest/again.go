@@ -143,3 +143,36 @@ func testNotes(f *fixture) {
 		f.Error("a note ran out")
 	}
 }
+
+func testRepace(f *fixture) {
+	slow := func(k *frontier.Task) { k.Delay = time.Hour }
+	f.add(task("a.example", 1, slow), task("a.example", 2, slow), task("a.example", 3, slow), task("b.example", 1, source("other"), slow))
+	f.done(f.next())
+	f.done(f.next())
+	f.none(time.Hour)
+	n, err := f.Repace(f.ctx, "bbs", minute)
+	if n != 3 || err != nil {
+		f.Fatalf("Repace = %d, %v; want 3", n, err)
+	}
+	f.none(minute)
+	f.clock.Advance(minute)
+	l := f.nextOn("a.example")
+	if l.Delay != minute {
+		f.Errorf("leased with delay %v, want %v", l.Delay, minute)
+	}
+	f.done(l)
+	if n, err := f.Repace(f.ctx, "bbs", time.Hour); n != 3 || err != nil {
+		f.Fatalf("Repace = %d, %v; want 3", n, err)
+	}
+	f.clock.Advance(59 * minute)
+	f.none(minute)
+	if n, err := f.Repace(f.ctx, "bbs", time.Hour); n != 0 || err != nil {
+		f.Errorf("Repace to the same = %d, %v", n, err)
+	}
+	if n, err := f.Repace(f.ctx, "unheard-of", minute); n != 0 || err != nil {
+		f.Errorf("Repace of a source not known = %d, %v", n, err)
+	}
+	if _, err := f.Repace(f.ctx, "bbs", -1); err == nil {
+		f.Errorf("a negative delay is taken")
+	}
+}

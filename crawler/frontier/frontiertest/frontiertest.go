@@ -75,6 +75,7 @@ func Run(t *testing.T, open Open) {
 		{"restart order", testRestartOrder},
 		{"revive", testRevive},
 		{"finish", testFinish},
+		{"repace", testRepace},
 		{"sooner", testSooner},
 		{"sooner with done", testSoonerWithDone},
 		{"lift", testLift},
