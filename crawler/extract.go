@@ -142,6 +142,9 @@ func (s *Source) extractBy(rule *PageRule, u *url.URL, pg Page) (*extractor, err
 			}
 		}
 	}
+	if next := x.nextNumber(); next != "" && x.vars["next"] == "" {
+		x.vars["next"] = next
+	}
 	if rule.Thread != "" {
 		if t, ok := expand(rule.Thread, "", x.vars, nil); ok {
 			x.thread, _ = resolveURL(x.own, t)
@@ -168,6 +171,8 @@ func (x *extractor) readBody() error {
 		x.readJSON()
 	case formatFeed:
 		x.readFeed()
+	case formatSitemap:
+		x.readSitemap()
 	default:
 		x.readHTML()
 	}
@@ -281,7 +286,7 @@ func (x *extractor) warn() {
 		x.warnf("rule %s found no post; the page may be drawn by script, need a login or have a new layout", x.rule.Name)
 	}
 	if x.surplus {
-		x.warnf("rule %s: more than %d links; only the first are taken", x.rule.Name, maxPageLinks)
+		x.warnf("rule %s: more than %d links; only the first are taken", x.rule.Name, x.linkLimit())
 	}
 	for _, name := range []string{"author", "time", "key"} {
 		if n := x.missing[name]; n > 0 {

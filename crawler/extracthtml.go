@@ -316,7 +316,7 @@ var errNotWeb = errors.New("not an http or https URL")
 
 // addLink takes one reference of a follow rule.
 func (x *extractor) addLink(f *Field, ref string) {
-	if len(x.out.Links) >= maxPageLinks {
+	if len(x.out.Links) >= x.linkLimit() {
 		x.surplus = true
 		return
 	}

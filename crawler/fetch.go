@@ -29,6 +29,8 @@ type visit struct {
 	source *Source
 	hops   []Hop // so far; the last is the page itself
 	at     time.Time
+
+	sitemaps []string // that the last robots.txt on the way names
 }
 
 // Hop is one exchange of a chain of redirects.
@@ -100,6 +102,7 @@ func (c *Crawler) fetch(ctx context.Context, s *Source, pageURL string, marks co
 	trip := newTrip(s.Delay)
 	ctx = context.WithValue(ctx, tripKey{}, trip)
 	ctx = transport.WithTurn(ctx, c.rt.turn)
+	ctx = transport.WithDecision(ctx, func(d transport.Decision) { seen.sitemaps = d.Sitemaps })
 	defer c.tellPace(ctx, trip)
 
 	col := colly.NewCollector(colly.AllowURLRevisit(), colly.MaxBodySize(0), colly.StdlibContext(ctx),
@@ -118,7 +121,7 @@ func (c *Crawler) fetch(ctx context.Context, s *Source, pageURL string, marks co
 	col.OnResponse(func(r *colly.Response) {
 		answered = true
 		pg.URL, pg.Status, pg.Body = r.Request.URL.String(), r.StatusCode, r.Body
-		pg.FetchedAt = c.now().UTC()
+		pg.FetchedAt, pg.sitemaps = c.now().UTC(), seen.sitemaps
 		if n := len(seen.hops); n > 0 {
 			pg.Archive, pg.FetchedAt = seen.hops[n-1].Archive, seen.at
 		}

@@ -172,7 +172,10 @@ func (p *planner) planList(ctx context.Context, since time.Duration, refused boo
 		least = min(p.r.List*deep, p.r.Max)
 	}
 	told := false
-	if len(p.ex.Rows) > 0 && !refused && p.l.Depth < p.s.MaxDepth && p.noted {
+	switch may := len(p.ex.Rows) > 0 && !refused && p.l.Depth < p.s.MaxDepth && p.noted; {
+	case may && p.at.rule.Format == formatSitemap:
+		p.planSitemap(ctx)
+	case may:
 		var caughtUp bool
 		caughtUp, told = p.planRows(ctx)
 		if !caughtUp {

@@ -45,6 +45,9 @@ type Source struct {
 	Walls        []WallRule        `yaml:"walls"`         // logins, captchas and other walls of this site, by kind
 	Recrawl      SourceRecrawl     `yaml:"recrawl"`       // when pages are fetched again; the crawl's own by default
 	Pages        []*PageRule       `yaml:"pages"`         // the first whose Match fits wins
+	// RobotsSitemaps takes in the sitemaps that robots.txt names; a page rule of
+	// format sitemap reads them.
+	RobotsSitemaps bool `yaml:"robots_sitemaps"`
 
 	file    string
 	version string // of the config: the beginning of its SHA-256
@@ -52,13 +55,14 @@ type Source struct {
 	drop    []cascadia.Selector
 	blocked []pageMark
 	gone    []pageMark
+	mapped  bool // has a page rule of format sitemap
 }
 
 // PageRule says what one sort of page of a site yields.
 type PageRule struct {
 	Name     string     `yaml:"name"`      // unique in the file
 	Match    string     `yaml:"match"`     // RE2 on path and query; named groups are for templates
-	Format   string     `yaml:"format"`    // html (default), json, feed
+	Format   string     `yaml:"format"`    // html (default), json, feed, sitemap
 	Priority int        `yaml:"priority"`  // of links that lead here; higher first
 	MaxPages int        `yaml:"max_pages"` // such pages per pass; 0: as many as the source may fetch
 	Thread   string     `yaml:"thread"`    // template of Post.ThreadURL
@@ -290,6 +294,8 @@ type Page struct {
 	Body      []byte       // UTF-8
 	FetchedAt time.Time    // relative dates count from here
 	Archive   post.Archive // the record that holds the page
+
+	sitemaps []string // that robots.txt of its host names, as written
 }
 
 // Link is one page to fetch next: in scope and fitting a rule.

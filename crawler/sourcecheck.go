@@ -77,6 +77,9 @@ func (c *sourceCheck) run() {
 		seen[r.Name] = true
 		c.rule(r, "pages", i)
 	}
+	if s.RobotsSitemaps && !s.mapped {
+		c.add("robots_sitemaps without a rule that reads sitemaps", "add a page rule with format: sitemap", "robots_sitemaps")
+	}
 	c.seeds()
 }
 
@@ -248,6 +251,9 @@ func (c *sourceCheck) rule(r *PageRule, path ...any) {
 		c.add("page rule has no match", `write a regular expression on the path and query, such as '^/thread-\d+'`, append(path, "match")...)
 	} else if re := c.regexp(r.Match, append(path, "match")...); re != nil {
 		r.match = re
+		if slices.Contains(re.SubexpNames(), pageGroup) {
+			vars["next"] = true
+		}
 		for _, name := range re.SubexpNames() {
 			if slices.Contains(ownVariables, name) {
 				c.add(fmt.Sprintf("named group %q hides the variable {%s}", name, name), "give the group another name", append(path, "match")...)
@@ -258,9 +264,10 @@ func (c *sourceCheck) rule(r *PageRule, path ...any) {
 	if r.Format == "" {
 		r.Format = formatHTML
 	}
-	if r.Format != formatHTML && r.Format != formatJSON && r.Format != formatFeed {
-		c.add(fmt.Sprintf("unknown format %q", r.Format), "use html, json or feed", append(path, "format")...)
+	if !slices.Contains([]string{formatHTML, formatJSON, formatFeed, formatSitemap}, r.Format) {
+		c.add(fmt.Sprintf("unknown format %q", r.Format), "use html, json, feed or sitemap", append(path, "format")...)
 	}
+	c.checkSitemap(r, path...)
 	content := r.Format // what follow and posts look into
 	if r.Data != nil {
 		if r.Format != formatHTML {
@@ -270,7 +277,7 @@ func (c *sourceCheck) rule(r *PageRule, path ...any) {
 		content = formatJSON
 	}
 	c.template(r.Thread, vars, append(path, "thread")...)
-	if len(r.Follow) == 0 && len(r.Posts) == 0 {
+	if len(r.Follow) == 0 && len(r.Posts) == 0 && r.Format != formatSitemap {
 		c.add("page rule yields neither links nor posts", "add follow or posts, or remove the rule", path...)
 	}
 	vars["value"] = true
