@@ -84,6 +84,7 @@ type extractor struct {
 	followed  map[*html.Node]bool // links taken
 	json      gjson.Result        // json and feed
 
+	article  mainText
 	out      Extraction
 	keys     map[string]bool
 	whole    map[string]bool // posts that are whole pages
@@ -364,7 +365,8 @@ func (x *extractor) buildPost(rule *PostRule, it *item) (post.Post, bool) {
 	p.Title = x.line(rule.Title, it)
 	p.Region = region(x.line(rule.Region, it))
 	x.body(rule, it, &p)
-	if rule.Each == "" && rule.Text != nil && p.Text == "" {
+	x.fillMain(rule, &p)
+	if rule.Each == "" && (rule.Text != nil || rule.main) && p.Text == "" {
 		// A notice in place of an article has a heading too.
 		return p, false
 	}

@@ -67,6 +67,7 @@ type PageRule struct {
 	MaxPages int        `yaml:"max_pages"` // such pages per pass; 0: as many as the source may fetch
 	Thread   string     `yaml:"thread"`    // template of Post.ThreadURL
 	Data     *Field     `yaml:"data"`      // where an HTML page holds JSON; follow and posts then use paths
+	Extract  string     `yaml:"extract"`   // main_text: the page is one post, whose text is found without selectors
 	Follow   []Field    `yaml:"follow"`    // links to take
 	Posts    []PostRule `yaml:"posts"`     // what stands on the page
 
@@ -99,6 +100,7 @@ type PostRule struct {
 
 	kind, firstKind post.Kind
 	each            cascadia.Selector
+	main            bool // fields left empty are those of the page's main text
 }
 
 // Field says where one value stands. In YAML a plain text is short for

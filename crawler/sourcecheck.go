@@ -268,6 +268,7 @@ func (c *sourceCheck) rule(r *PageRule, path ...any) {
 		c.add(fmt.Sprintf("unknown format %q", r.Format), "use html, json, feed or sitemap", append(path, "format")...)
 	}
 	c.checkSitemap(r, path...)
+	c.checkExtract(r, path...)
 	content := r.Format // what follow and posts look into
 	if r.Data != nil {
 		if r.Format != formatHTML {
@@ -314,7 +315,7 @@ func (c *sourceCheck) post(p *PostRule, format string, vars map[string]bool, pat
 	if p.Each != "" && p.Key == nil && p.URL == nil && format != formatFeed {
 		c.add("posts have neither key nor url", "say what identifies a post, such as key: {attr: id}; without any, key: {template: '{page}#{index}'}", path...)
 	}
-	if p.Text == nil && p.Title == nil && format != formatFeed {
+	if p.Text == nil && p.Title == nil && format != formatFeed && !p.main {
 		c.add("posts have neither text nor title", "say where the text stands, such as text: .content", path...)
 	}
 	if !p.Preview && (p.Replies != nil || p.LastReply != nil) {
