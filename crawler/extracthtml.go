@@ -39,6 +39,7 @@ func (x *extractor) readHTML() {
 		return
 	}
 	removeAll(root, x.src.drop)
+	x.readAds()
 	for i := range x.rule.Posts {
 		x.readBlocks(&x.rule.Posts[i])
 	}

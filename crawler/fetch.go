@@ -30,6 +30,7 @@ type visit struct {
 	hops   []Hop // so far; the last is the page itself
 	at     time.Time
 
+	landing  string   // the page whose ad led here; "" for a page of the site
 	sitemaps []string // that the last robots.txt on the way names
 }
 
@@ -43,7 +44,9 @@ type Hop struct {
 type Visit struct {
 	Source string // name of the site
 	Config string // version of its config
-	Via    []Hop  // the redirects that led here, oldest first
+	// Landing is the page whose ad led to this one; "" for a page of the site.
+	Landing string
+	Via     []Hop // the redirects that led here, oldest first
 }
 
 // VisitOf tells for which page an exchange under ctx is made; false when it is
@@ -53,7 +56,7 @@ func VisitOf(ctx context.Context) (Visit, bool) {
 	if !ok {
 		return Visit{}, false
 	}
-	return Visit{Source: v.source.Name, Config: v.source.version, Via: v.hops}, true
+	return Visit{Source: v.source.Name, Config: v.source.version, Landing: v.landing, Via: v.hops}, true
 }
 
 // SetArchive tells the crawl which record holds the exchange that was just
@@ -96,8 +99,8 @@ type conditional struct{ etag, modified string }
 func (c *Crawler) fetch(ctx context.Context, s *Source, pageURL string, marks conditional) (pg Page, err error) {
 	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout+2*max(s.Delay, maxCrawlDelay))
 	defer cancel()
-	ctx = transport.WithPolicy(ctx, policyOf(s))
-	seen := &visit{source: s}
+	ctx = transport.WithPolicy(ctx, policyFor(ctx, s))
+	seen := &visit{source: s, landing: parentOf(ctx)}
 	ctx = context.WithValue(ctx, visitKey{}, seen)
 	trip := newTrip(s.Delay)
 	ctx = context.WithValue(ctx, tripKey{}, trip)

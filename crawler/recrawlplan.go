@@ -153,6 +153,7 @@ func (p *planner) planPage(ctx context.Context) {
 		at, _ := p.s.place(k.URL)
 		p.places = append(p.places, at)
 	}
+	p.planSitemap(ctx)
 	var wait time.Duration
 	if p.at.list {
 		wait = p.planList(ctx, since, refused)
@@ -172,10 +173,7 @@ func (p *planner) planList(ctx context.Context, since time.Duration, refused boo
 		least = min(p.r.List*deep, p.r.Max)
 	}
 	told := false
-	switch may := len(p.ex.Rows) > 0 && !refused && p.l.Depth < p.s.MaxDepth && p.noted; {
-	case may && p.at.rule.Format == formatSitemap:
-		p.planSitemap(ctx)
-	case may:
+	if len(p.ex.Rows) > 0 && !refused && p.l.Depth < p.s.MaxDepth && p.noted {
 		var caughtUp bool
 		caughtUp, told = p.planRows(ctx)
 		if !caughtUp {

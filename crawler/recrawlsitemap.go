@@ -21,15 +21,24 @@ type modNote struct {
 func (m modNote) since() time.Time { return time.Unix(m.At+m.Grain, 0) }
 
 // planSitemap keeps what a sitemap says of its pages, and brings those forward
-// that were changed after they were fetched.
+// that were changed after they were fetched. When none of its links is taken
+// it is to be read again as it is. Other pages it leaves alone.
 func (p *planner) planSitemap(ctx context.Context) {
+	if !p.at.list || p.at.rule.Format != formatSitemap {
+		return
+	}
+	rows := p.ex.Rows
+	p.ex.Rows = nil // they are not those of a list of threads
+	if len(rows) == 0 || !p.noted || len(p.tasks) == 0 {
+		return
+	}
 	known := make(map[string]int, len(p.tasks)) // id → place in tasks
 	for i, k := range p.tasks {
 		known[k.ID] = i
 	}
 	var tasks []frontier.Task
-	keys := make([]string, 0, 2*len(p.ex.Rows))
-	for _, r := range p.ex.Rows {
+	keys := make([]string, 0, 2*len(rows))
+	for _, r := range rows {
 		k, err := p.c.task(p.s, Link{URL: r.URL})
 		if err != nil {
 			k.ID = "" // said already when its link was taken in
@@ -43,7 +52,7 @@ func (p *planner) planSitemap(ctx context.Context) {
 		return
 	}
 	p.out.Notes = map[string]string{}
-	for i, r := range p.ex.Rows {
+	for i, r := range rows {
 		id := tasks[i].ID
 		if id == "" {
 			continue

@@ -43,6 +43,7 @@ type PageReport struct {
 	Posts    []post.Post `json:"posts"`
 	Previews []post.Post `json:"previews,omitempty"`
 	Links    []Link      `json:"links"`
+	Landings []string    `json:"landings,omitempty"` // pages behind ads that a crawl would fetch
 	Outside  int         `json:"links_out_of_scope"`
 	NoRule   int         `json:"links_without_rule"`
 	Hidden   int         `json:"links_hidden"`
@@ -98,6 +99,7 @@ func testPage(src *Source, pg Page) PageReport {
 	pr.Posts = append(pr.Posts, x.out.Posts...)
 	pr.Previews = x.out.Previews
 	pr.Links = append(pr.Links, x.out.Links...)
+	pr.Landings = x.out.Landings
 	pr.Outside, pr.NoRule, pr.Hidden = x.outside, x.noRule, x.hidden
 	pr.Filled = coverage(append(append([]post.Post{}, pr.Posts...), pr.Previews...))
 	return pr
@@ -168,6 +170,9 @@ func (pr PageReport) print(b *bytes.Buffer, loc *time.Location) {
 	}
 	for _, name := range order {
 		fmt.Fprintf(b, "  → %d %s\n", byRule[name], name)
+	}
+	if n := len(pr.Landings); n > 0 {
+		fmt.Fprintf(b, "  → %d behind ads\n", n)
 	}
 	for _, warning := range pr.Warnings {
 		fmt.Fprintf(b, "  ! %s\n", warning)

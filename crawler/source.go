@@ -68,6 +68,7 @@ type PageRule struct {
 	Thread   string     `yaml:"thread"`    // template of Post.ThreadURL
 	Data     *Field     `yaml:"data"`      // where an HTML page holds JSON; follow and posts then use paths
 	Extract  string     `yaml:"extract"`   // main_text: the page is one post, whose text is found without selectors
+	Ads      *AdSlots   `yaml:"ads"`       // what others pay for; nil: not looked for
 	Follow   []Field    `yaml:"follow"`    // links to take
 	Posts    []PostRule `yaml:"posts"`     // what stands on the page
 
@@ -313,6 +314,7 @@ type Extraction struct {
 	Previews []post.Post // rows that announce threads; a followed page holds each in full, so they are not for the index
 	Links    []Link      // in page order, each URL once
 	Rows     []Row       // what a list says of its threads, when the rule names replies or last_reply
+	Landings []string    // where ads lead to, outside of the site's rules; when the page rule wants them fetched
 	Blocked  string      // not "": the site refused us, and why; there are no posts then
 	Wall     WallKind    // with Blocked: by what
 	Gone     string      // not "": what the page showed is gone, and why

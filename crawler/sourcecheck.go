@@ -162,39 +162,40 @@ func (c *sourceCheck) scope() {
 		c.add("there is no host", "list the hosts that may be fetched, such as [bbs.example.com]", "hosts")
 	}
 	for i, h := range c.src.Hosts {
-		c.host(h, i)
+		c.hostAt(h, "hosts", i)
 	}
 }
 
-func (c *sourceCheck) host(h string, i int) {
+// hostAt checks one host that may be fetched from, written at path.
+func (c *sourceCheck) hostAt(h string, path ...any) {
 	if strings.Contains(h, "/") {
-		c.add(fmt.Sprintf("%q is no host", h), "write the host alone, without scheme and path", "hosts", i)
+		c.add(fmt.Sprintf("%q is no host", h), "write the host alone, without scheme and path", path...)
 		return
 	}
 	name, port := splitHost(h)
 	if _, p, err := net.SplitHostPort(h); err == nil && !validPort(p) {
-		c.add(fmt.Sprintf("%q has a bad port", h), "write a port from 1 to 65535", "hosts", i)
+		c.add(fmt.Sprintf("%q has a bad port", h), "write a port from 1 to 65535", path...)
 		return
 	}
 	if port == "80" || port == "443" {
-		c.add(fmt.Sprintf("%q names the default port", h), "leave the port out", "hosts", i)
+		c.add(fmt.Sprintf("%q names the default port", h), "leave the port out", path...)
 		return
 	}
 	addr, err := netip.ParseAddr(name)
 	private := isLoopback(name) || (err == nil && (addr.IsPrivate() || addr.IsLinkLocalUnicast() || addr.IsUnspecified()))
 	if private && !c.src.AllowPrivate {
-		c.add(fmt.Sprintf("%q is a loopback or private address", h), "name a public host, or set allow_private: true in a lab", "hosts", i)
+		c.add(fmt.Sprintf("%q is a loopback or private address", h), "name a public host, or set allow_private: true in a lab", path...)
 		return
 	}
 	if err == nil {
 		return
 	}
 	if !reHostName.MatchString(name) || len(name) > 253 {
-		c.add(fmt.Sprintf("%q is no host", h), "write it as bbs.example.com, bbs.example.com:8080 or *.example.com (other scripts as xn--)", "hosts", i)
+		c.add(fmt.Sprintf("%q is no host", h), "write it as bbs.example.com, bbs.example.com:8080 or *.example.com (other scripts as xn--)", path...)
 		return
 	}
 	if parent, ok := strings.CutPrefix(name, "*."); ok && !strings.Contains(parent, ".") {
-		c.add(fmt.Sprintf("%q takes in a whole top-level domain", h), "write at least *.example.com", "hosts", i)
+		c.add(fmt.Sprintf("%q takes in a whole top-level domain", h), "write at least *.example.com", path...)
 	}
 }
 
@@ -269,6 +270,7 @@ func (c *sourceCheck) rule(r *PageRule, path ...any) {
 	}
 	c.checkSitemap(r, path...)
 	c.checkExtract(r, path...)
+	c.checkAds(r, path...)
 	content := r.Format // what follow and posts look into
 	if r.Data != nil {
 		if r.Format != formatHTML {

@@ -25,6 +25,9 @@ func (c *Crawler) work(ctx context.Context, l frontier.Lease) error {
 		c.dead(ctx, EventDead, l, 0, fmt.Sprintf("%d leases ran out unanswered: the page crashes or hangs what works on it", l.Lost))
 		return nil
 	}
+	if l.Page == landingPage {
+		return c.workLanding(ctx, s, l, started)
+	}
 	if !c.afford(ctx, s, l) || !c.admitted(ctx, s, l) || c.unchanged(ctx, s, l) {
 		return nil
 	}
@@ -38,6 +41,7 @@ func (c *Crawler) work(ctx context.Context, l frontier.Lease) error {
 	if err == nil && ex.Blocked == "" {
 		err = guarded(func() (err error) {
 			next, err = c.plan(work, s, l, pg, ex)
+			next.tasks = append(next.tasks, c.landingTasks(work, s, l, ex)...)
 			return err
 		})
 	}

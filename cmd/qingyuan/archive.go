@@ -76,6 +76,10 @@ func heldOf(p post.Post) (records, urls []string, err error) {
 	return records, urls, nil
 }
 
+// aboutLanding names, in the metadata of an exchange, the page whose ad led
+// there.
+const aboutLanding = "landing-of"
+
 // versions tells with which dictionary posts are judged at the moment.
 type versions func() string
 
@@ -94,6 +98,7 @@ func keep(w *archive.Writer, dictionary versions) func(context.Context, *transpo
 		if ok {
 			add(archive.AboutSource, visit.Source)
 			add("site-config", visit.Config)
+			add(aboutLanding, visit.Landing)
 		}
 		if page {
 			for _, hop := range visit.Via {
