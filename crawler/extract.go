@@ -314,7 +314,7 @@ func (x *extractor) addPost(rule *PostRule, it item) {
 		return
 	}
 	x.keys[p.ID] = true
-	if p.Author.Name == "" && rule.Author != nil && p.Kind != post.KindAd {
+	if p.Author.Name == "" && rule.Author != nil && p.Kind != post.KindAd && x.rule.Format != formatFeed {
 		x.missing["author"]++
 	}
 	if it.keyless {
