@@ -98,13 +98,13 @@ func keep(w *archive.Writer, dictionary versions) func(context.Context, *transpo
 		if ok {
 			add(archive.AboutSource, visit.Source)
 			add("site-config", visit.Config)
-			add(aboutLanding, visit.Landing)
 		}
 		if page {
 			for _, hop := range visit.Via {
 				add(archive.AboutVia, hop.URL+" "+hop.Archive.RecordID)
 			}
 			add("robots", x.Robots.String())
+			add(aboutLanding, visit.Landing)
 		}
 		add("dictionary", dictionary())
 		add("insecure-tls", x.InsecureTLS)
