@@ -8,6 +8,10 @@ import (
 	"qingyuan/crawler/frontier"
 )
 
+// mapMost is how late a sitemap comes again at the latest, however quiet it is:
+// only by it are changes known of.
+const mapMost = 24 * time.Hour
+
 // modKey is where what a sitemap says of the changes of a page is kept.
 func modKey(taskID string) string { return "lastmod:" + taskID }
 
@@ -27,6 +31,7 @@ func (p *planner) planSitemap(ctx context.Context) {
 	if !p.at.list || p.at.rule.Format != formatSitemap {
 		return
 	}
+	p.r.Max = min(p.r.Max, mapMost) // of the map itself
 	rows := p.ex.Rows
 	p.ex.Rows = nil // they are not those of a list of threads
 	if len(rows) == 0 || !p.noted || len(p.tasks) == 0 {
