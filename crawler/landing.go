@@ -188,6 +188,9 @@ func (c *Crawler) workLanding(ctx context.Context, s *Source, l frontier.Lease, 
 	case errors.As(err, &sunk):
 		return c.sinkFailed(ctx, l, pg, sunk)
 	case err != nil:
+		if asked := retryAt(pg.Header, err, c.now()); !asked.IsZero() {
+			c.rest(ctx, l.Host, asked, "landing page: "+err.Error())
+		}
 		c.dead(ctx, EventDead, l, pg.Status, "landing page: "+err.Error())
 	default:
 		c.done(ctx, s, l, pg, Extraction{Posts: make([]post.Post, 1)}, revisit{out: frontier.Outcome{Status: pg.Status}}, started)

@@ -31,6 +31,9 @@ func newAdvertiser(t *testing.T) *advertiser {
 			fmt.Fprint(w, "User-agent: *\nDisallow: /secret\n")
 		case "/click":
 			http.Redirect(w, r, "/loan?from=click", http.StatusFound)
+		case "/busy":
+			w.Header().Set("Retry-After", "1")
+			w.WriteHeader(http.StatusTooManyRequests)
 		case "/empty":
 		case "/captcha":
 			fmt.Fprint(w, "<title>安全验证</title><p>请拖动滑块</p>")
@@ -168,5 +171,20 @@ func TestLandingIsGuarded(t *testing.T) {
 				t.Errorf("%d posts of %d pages: %+v", len(r.basket.ids()), s.Pages, s.Errors)
 			}
 		})
+	}
+}
+
+func TestLandingObeysRetryAfter(t *testing.T) {
+	a, r := newAdvertiser(t), newRig(t)
+	_, src := adForum(t, fmt.Sprintf("{slots: .slot, landing: 9, hosts: [%q]}", strings.TrimPrefix(a.URL, "http://")), a.URL+"/busy", a.URL+"/loan")
+	r.crawl(src)
+	rested := 0
+	for _, e := range r.events {
+		if e.Kind == EventBackOff && e.Host == strings.TrimPrefix(a.URL, "http://") {
+			rested++
+		}
+	}
+	if rested == 0 || a.count("/busy") != 1 || len(r.landed()) != 1 {
+		t.Errorf("rested %d times, asked %d times, %d landing pages", rested, a.count("/busy"), len(r.landed()))
 	}
 }
