@@ -27,6 +27,7 @@ const (
 	maxMainBytes    = 1 << 20
 	maxMainElements = 12_000
 	maxMainDepth    = 120
+	maxMainWork     = 16 << 20 // bytes of text, each counted for every element it stands in
 	minMainRunes    = 30
 	maxMainLinks    = 0.5 // part of the text that may be links
 )
@@ -42,10 +43,10 @@ var mainNoise = []cascadia.Selector{cascadia.MustCompile(`#respond, .comment-res
 // mainText is the article that a page holds, as far as it can be told without
 // selectors.
 type mainText struct {
-	value        value // of the text; its node is the largest part
-	title        string
-	byline       string
-	tried, found bool
+	value         value // of the text; its node is the largest part
+	title, byline string
+	tried         bool
+	whole         bool // the page is over a bound, and all of it is taken
 }
 
 // main finds the main text of the page, once.
@@ -62,7 +63,11 @@ func (x *extractor) main() *mainText {
 	var texts []string
 	largest := 0
 	for _, n := range parts {
-		v := value{node: n, text: nodeText(n, textRules{skip: x.boilerplate(n)})}
+		rules := textRules{skip: x.boilerplate(n)}
+		if x.article.whole {
+			rules = x.textRules(nil, n) // asides would be looked for in too much
+		}
+		v := value{node: n, text: nodeText(n, rules)}
 		if v.text == "" {
 			continue
 		}
@@ -73,9 +78,10 @@ func (x *extractor) main() *mainText {
 	}
 	text := strings.Join(texts, "\n")
 	if utf8.RuneCountInString(text) < minMainRunes || linkPart(x.article.value.node) > maxMainLinks {
+		x.article.value = value{}
 		return &x.article
 	}
-	x.article.value.text, x.article.found = text, true
+	x.article.value.text = text
 	return &x.article
 }
 
@@ -87,14 +93,15 @@ func (x *extractor) mainParts() (parts []*html.Node, title, byline string) {
 	if body == nil {
 		return nil, "", ""
 	}
-	var all []*html.Node
+	var copied twins
 	var twin *html.Node
 	fits := false
 	if len(x.page.Body) <= maxMainBytes {
-		twin, fits = markedTwin(x.root, &all, 0)
+		twin, fits = copied.of(x.root, 0)
 	}
 	if !fits {
 		x.warnf("rule %s: page is too large or too deep to find its main text; all of it is taken", x.rule.Name)
+		x.article.whole = true
 		return []*html.Node{body}, "", ""
 	}
 	removeAll(twin, mainNoise)
@@ -110,11 +117,11 @@ func (x *extractor) mainParts() (parts []*html.Node, title, byline string) {
 				continue
 			}
 			i, err := strconv.Atoi(attr(c, markAttr))
-			if err != nil || i < 0 || i >= len(all) {
+			if err != nil || i < 0 || i >= len(copied.all) {
 				walk(c)
 				continue
 			}
-			taken[all[i]] = true
+			taken[copied.all[i]] = true
 		}
 	}
 	holder := &html.Node{Type: html.DocumentNode}
@@ -123,7 +130,7 @@ func (x *extractor) mainParts() (parts []*html.Node, title, byline string) {
 	}
 	holder.AppendChild(article.Node)
 	walk(holder)
-	for _, n := range all { // in page order
+	for _, n := range copied.all { // in page order
 		if taken[n] && !within(n, taken) {
 			parts = append(parts, n)
 		}
@@ -158,10 +165,19 @@ func readable(doc *html.Node, pageURL *url.URL) (article readability.Article, er
 	return article, nil
 }
 
-// markedTwin copies a document with every element marked by its place in all.
-// fits is false when it is over a bound.
-func markedTwin(n *html.Node, all *[]*html.Node, depth int) (twin *html.Node, fits bool) {
-	if depth > maxMainDepth || len(*all) >= maxMainElements {
+// twins copies a document for the finder, every element marked by its place in
+// all.
+type twins struct {
+	all  []*html.Node
+	work int // see maxMainWork
+}
+
+// of copies n and what is below; fits is false when it is over a bound.
+func (t *twins) of(n *html.Node, depth int) (twin *html.Node, fits bool) {
+	if n.Type == html.TextNode {
+		t.work += depth * len(n.Data)
+	}
+	if depth > maxMainDepth || len(t.all) >= maxMainElements || t.work > maxMainWork {
 		return nil, false
 	}
 	twin = &html.Node{Type: n.Type, DataAtom: n.DataAtom, Data: n.Data, Namespace: n.Namespace}
@@ -171,14 +187,14 @@ func markedTwin(n *html.Node, all *[]*html.Node, depth int) (twin *html.Node, fi
 		}
 	}
 	if n.Type == html.ElementNode {
-		twin.Attr = append(twin.Attr, html.Attribute{Key: markAttr, Val: strconv.Itoa(len(*all))})
-		*all = append(*all, n)
+		twin.Attr = append(twin.Attr, html.Attribute{Key: markAttr, Val: strconv.Itoa(len(t.all))})
+		t.all = append(t.all, n)
 	}
 	for c := n.FirstChild; c != nil; c = c.NextSibling {
 		if c.Type == html.CommentNode {
 			continue
 		}
-		copied, ok := markedTwin(c, all, depth+1)
+		copied, ok := t.of(c, depth+1)
 		if !ok {
 			return nil, false
 		}
