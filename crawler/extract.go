@@ -210,7 +210,7 @@ func (x *extractor) byStatus() (done bool, err error) {
 // gone. Where posts were found only what stands outside of them counts:
 // otherwise a poster could make a whole thread vanish by quoting such a text.
 func (x *extractor) judgePage() {
-	found := len(x.out.Posts)+len(x.out.Previews) > 0 || !x.expectsPosts() && len(x.out.Links) >= listLinks
+	found := x.holdsPosts() || !x.expectsPosts() && len(x.out.Links) >= listLinks
 	text, title := x.pageText()
 	if !found {
 		text = title + "\n" + text
@@ -227,7 +227,7 @@ func (x *extractor) judgePage() {
 	if x.out.Blocked == "" && x.out.Gone == "" {
 		return
 	}
-	x.out.Posts, x.out.Previews, x.out.Rows = nil, nil, nil
+	x.out.Posts, x.out.Previews, x.out.Rows, x.out.Landings = nil, nil, nil, nil
 	if x.out.Blocked != "" {
 		x.out.Links = nil
 	}
@@ -283,7 +283,7 @@ func (x *extractor) warn() {
 		return
 	}
 	total := len(x.out.Posts) + len(x.out.Previews)
-	if total == 0 && x.expectsPosts() {
+	if !x.holdsPosts() && x.expectsPosts() {
 		x.warnf("rule %s found no post; the page may be drawn by script, need a login or have a new layout", x.rule.Name)
 	}
 	if x.surplus {

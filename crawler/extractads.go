@@ -3,6 +3,7 @@ package crawler
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/andybalholm/cascadia"
@@ -78,6 +79,12 @@ func (x *extractor) addAd(n *html.Node) {
 	x.keys[p.ID] = true
 	x.out.Posts = append(x.out.Posts, p)
 	x.addLanding(p.Links)
+}
+
+// holdsPosts reports whether something was found besides ads, which stand on
+// walls and notices too.
+func (x *extractor) holdsPosts() bool {
+	return len(x.out.Previews) > 0 || slices.ContainsFunc(x.out.Posts, func(p post.Post) bool { return p.Kind != post.KindAd })
 }
 
 // withAlts adds to a text what its pictures and frames say of themselves.

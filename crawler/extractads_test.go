@@ -138,6 +138,27 @@ func TestAdSlotMistakes(t *testing.T) {
 	}
 }
 
+// An ad on a notice or a wall does not make a page of it.
+func TestAdsDoNotHideNotices(t *testing.T) {
+	const slot = `<div class="slot"><a href="https://ad.example.net/a">急用钱</a></div>`
+	for _, c := range []struct {
+		name, body           string
+		gone, blocked, warns bool
+	}{
+		{"gone", `<div id="messagetext"><p>抱歉，指定的主题不存在或已被删除</p></div>`, true, false, false},
+		{"wall", "<p>请完成验证后继续访问，拖动滑块</p>", false, true, false},
+		{"new layout", "<article>正文在别处</article>", false, false, true},
+	} {
+		x, err := adsSource(t).Extract(Page{URL: "https://bbs.example.com/t/1", Body: []byte("<html><body>" + slot + c.body + "</body></html>"), FetchedAt: fetchedAt})
+		if err != nil || (x.Gone != "") != c.gone || (x.Blocked != "") != c.blocked || (len(x.Warnings) > 0) != c.warns {
+			t.Errorf("%s: gone %q, blocked %q, warnings %q, %v", c.name, x.Gone, x.Blocked, x.Warnings, err)
+		}
+		if (c.gone || c.blocked) && len(x.Posts)+len(x.Landings) > 0 {
+			t.Errorf("%s: %d posts, %d landings", c.name, len(x.Posts), len(x.Landings))
+		}
+	}
+}
+
 func FuzzAdSlots(f *testing.F) {
 	f.Add([]byte(adsPage))
 	f.Add([]byte(strings.Repeat(`<div class=slot><a href=http://a.example/`, 60)))
