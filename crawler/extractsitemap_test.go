@@ -174,7 +174,7 @@ pages:
 // A second pass asks only for what the sitemaps say was changed since the
 // first.
 func TestCrawlBySitemaps(t *testing.T) {
-	site, r := newMapSite(t, 5), newRig(t)
+	site, r := newMapSite(t, 5), newPatientRig(t)
 	src := site.source(t)
 	s := r.crawl(src)
 	if len(r.basket.ids()) != 5 || s.Pages != 8 || site.requested("/private/1.html") != 0 {

@@ -114,7 +114,7 @@ func TestNewDiscuzForumByConfigAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := newRig(t)
+	r := newPatientRig(t)
 	s := r.crawl(src)
 	if want := 3 + 12*2; s.Pages != want || len(s.Errors) > 1 { // the page behind the ad is at a private address
 		t.Errorf("%d pages, want %d lists and threads; errors %+v", s.Pages, want, s.Errors)

@@ -8,8 +8,28 @@ import (
 	"sync"
 	"testing"
 
+	"qingyuan/crawler/transport"
 	"qingyuan/post"
 )
+
+// newPatientRig waits as long for answers as a crawl does: a busy machine must
+// not make a page be given up that is asked for once.
+func newPatientRig(t *testing.T) *rig {
+	t.Helper()
+	r := newRig(t)
+	r.opts.Transport = patientTransport(t)
+	return r
+}
+
+func patientTransport(t *testing.T) *transport.Transport {
+	t.Helper()
+	rt, err := transport.New(transport.Options{Robots: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(rt.CloseIdleConnections)
+	return rt
+}
 
 // An advertiser serves the pages behind ads and counts who asks.
 type advertiser struct {
@@ -95,7 +115,7 @@ func (r *rig) landed() (out []post.Post) {
 }
 
 func TestLandingPageIsOneHop(t *testing.T) {
-	a, r := newAdvertiser(t), newRig(t)
+	a, r := newAdvertiser(t), newPatientRig(t)
 	host := strings.TrimPrefix(a.URL, "http://")
 	site, src := adForum(t, fmt.Sprintf("{slots: .slot, landing: 10, hosts: [%q]}", host), a.URL+"/click")
 	s := r.crawl(src)
@@ -127,7 +147,7 @@ func TestLandingPageIsOneHop(t *testing.T) {
 }
 
 func TestLandingKeepsTheBudget(t *testing.T) {
-	a, r := newAdvertiser(t), newRig(t)
+	a, r := newAdvertiser(t), newPatientRig(t)
 	var targets []string
 	for i := range 5 {
 		targets = append(targets, fmt.Sprintf("%s/l%d", a.URL, i))
@@ -161,7 +181,7 @@ func TestLandingIsGuarded(t *testing.T) {
 		{"no answer", "{slots: .slot, landing: 9, hosts: ['127.0.0.1:9']}", "http://127.0.0.1:9/", "", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := newRig(t)
+			r := newPatientRig(t)
 			_, src := adForum(t, c.ads, c.target)
 			s := r.crawl(src)
 			if n := len(r.landed()); n != 0 || a.count(c.path) != c.asked {
@@ -175,7 +195,7 @@ func TestLandingIsGuarded(t *testing.T) {
 }
 
 func TestLandingObeysRetryAfter(t *testing.T) {
-	a, r := newAdvertiser(t), newRig(t)
+	a, r := newAdvertiser(t), newPatientRig(t)
 	_, src := adForum(t, fmt.Sprintf("{slots: .slot, landing: 9, hosts: [%q]}", strings.TrimPrefix(a.URL, "http://")), a.URL+"/busy", a.URL+"/loan")
 	r.crawl(src)
 	rested := 0

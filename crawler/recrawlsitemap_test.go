@@ -49,7 +49,7 @@ pages:
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := f.watch(t, nil)
+	w := f.watch(t, func(o *Options) { o.Transport = patientTransport(t) })
 	if err := w.c.SetSources(context.Background(), []*Source{src}); err != nil {
 		t.Fatal(err)
 	}
