@@ -106,6 +106,7 @@ type Crawler struct {
 	growth   growth
 	traps    traps
 	refusals refusals
+	landings landings
 	wake     chan struct{}
 	warned   sync.Map // source+warning → seen; bounded by warnedCount
 	warnedN  atomic.Int64

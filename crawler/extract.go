@@ -84,6 +84,7 @@ type extractor struct {
 	followed  map[*html.Node]bool // links taken
 	json      gjson.Result        // json and feed
 
+	article  mainText
 	out      Extraction
 	keys     map[string]bool
 	whole    map[string]bool // posts that are whole pages
@@ -142,6 +143,9 @@ func (s *Source) extractBy(rule *PageRule, u *url.URL, pg Page) (*extractor, err
 			}
 		}
 	}
+	if next := x.nextNumber(); next != "" && x.vars["next"] == "" {
+		x.vars["next"] = next
+	}
 	if rule.Thread != "" {
 		if t, ok := expand(rule.Thread, "", x.vars, nil); ok {
 			x.thread, _ = resolveURL(x.own, t)
@@ -168,6 +172,8 @@ func (x *extractor) readBody() error {
 		x.readJSON()
 	case formatFeed:
 		x.readFeed()
+	case formatSitemap:
+		x.readSitemap()
 	default:
 		x.readHTML()
 	}
@@ -204,7 +210,7 @@ func (x *extractor) byStatus() (done bool, err error) {
 // gone. Where posts were found only what stands outside of them counts:
 // otherwise a poster could make a whole thread vanish by quoting such a text.
 func (x *extractor) judgePage() {
-	found := len(x.out.Posts)+len(x.out.Previews) > 0 || !x.expectsPosts() && len(x.out.Links) >= listLinks
+	found := x.holdsPosts() || !x.expectsPosts() && len(x.out.Links) >= listLinks
 	text, title := x.pageText()
 	if !found {
 		text = title + "\n" + text
@@ -221,7 +227,7 @@ func (x *extractor) judgePage() {
 	if x.out.Blocked == "" && x.out.Gone == "" {
 		return
 	}
-	x.out.Posts, x.out.Previews, x.out.Rows = nil, nil, nil
+	x.out.Posts, x.out.Previews, x.out.Rows, x.out.Landings = nil, nil, nil, nil
 	if x.out.Blocked != "" {
 		x.out.Links = nil
 	}
@@ -277,11 +283,11 @@ func (x *extractor) warn() {
 		return
 	}
 	total := len(x.out.Posts) + len(x.out.Previews)
-	if total == 0 && x.expectsPosts() {
+	if !x.holdsPosts() && x.expectsPosts() {
 		x.warnf("rule %s found no post; the page may be drawn by script, need a login or have a new layout", x.rule.Name)
 	}
 	if x.surplus {
-		x.warnf("rule %s: more than %d links; only the first are taken", x.rule.Name, maxPageLinks)
+		x.warnf("rule %s: more than %d links; only the first are taken", x.rule.Name, x.linkLimit())
 	}
 	for _, name := range []string{"author", "time", "key"} {
 		if n := x.missing[name]; n > 0 {
@@ -308,7 +314,7 @@ func (x *extractor) addPost(rule *PostRule, it item) {
 		return
 	}
 	x.keys[p.ID] = true
-	if p.Author.Name == "" && rule.Author != nil && p.Kind != post.KindAd {
+	if p.Author.Name == "" && rule.Author != nil && p.Kind != post.KindAd && x.rule.Format != formatFeed {
 		x.missing["author"]++
 	}
 	if it.keyless {
@@ -359,7 +365,8 @@ func (x *extractor) buildPost(rule *PostRule, it *item) (post.Post, bool) {
 	p.Title = x.line(rule.Title, it)
 	p.Region = region(x.line(rule.Region, it))
 	x.body(rule, it, &p)
-	if rule.Each == "" && rule.Text != nil && p.Text == "" {
+	x.fillMain(rule, &p)
+	if rule.Each == "" && (rule.Text != nil || rule.main) && p.Text == "" {
 		// A notice in place of an article has a heading too.
 		return p, false
 	}

@@ -19,6 +19,9 @@ func (x *extractor) body(rule *PostRule, it *item, p *post.Post) {
 			break
 		}
 	}
+	if rule.main && v.text == "" && !x.pictures(v) {
+		v = x.main().value
+	}
 	p.Text = strings.ToValidUTF8(v.text, "\uFFFD")
 	if rule.Each == "" && v.node != nil && v.text != "" {
 		x.owner[v.node] = true

@@ -39,6 +39,7 @@ func (x *extractor) readHTML() {
 		return
 	}
 	removeAll(root, x.src.drop)
+	x.readAds()
 	for i := range x.rule.Posts {
 		x.readBlocks(&x.rule.Posts[i])
 	}
@@ -361,7 +362,7 @@ var errNotWeb = errors.New("not an http or https URL")
 
 // addLink takes one reference of a follow rule.
 func (x *extractor) addLink(f *Field, ref string) {
-	if len(x.out.Links) >= maxPageLinks {
+	if len(x.out.Links) >= x.linkLimit() {
 		x.surplus = true
 		return
 	}

@@ -49,8 +49,11 @@ func tooSlow(limit time.Duration) *LimitError {
 // tooLarge says whether a body is over the limit of its format.
 func tooLarge(format string, body []byte) error {
 	limit := maxHTMLBytes
-	if format == formatFeed {
+	switch format {
+	case formatFeed:
 		limit = maxFeedBytes
+	case formatSitemap:
+		limit = maxSitemapBytes
 	}
 	if len(body) <= limit {
 		return nil

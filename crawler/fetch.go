@@ -29,6 +29,9 @@ type visit struct {
 	source *Source
 	hops   []Hop // so far; the last is the page itself
 	at     time.Time
+
+	landing  string   // the page whose ad led here; "" for a page of the site
+	sitemaps []string // that the last robots.txt on the way names
 }
 
 // Hop is one exchange of a chain of redirects.
@@ -41,7 +44,9 @@ type Hop struct {
 type Visit struct {
 	Source string // name of the site
 	Config string // version of its config
-	Via    []Hop  // the redirects that led here, oldest first
+	// Landing is the page whose ad led to this one; "" for a page of the site.
+	Landing string
+	Via     []Hop // the redirects that led here, oldest first
 }
 
 // VisitOf tells for which page an exchange under ctx is made; false when it is
@@ -51,7 +56,7 @@ func VisitOf(ctx context.Context) (Visit, bool) {
 	if !ok {
 		return Visit{}, false
 	}
-	return Visit{Source: v.source.Name, Config: v.source.version, Via: v.hops}, true
+	return Visit{Source: v.source.Name, Config: v.source.version, Landing: v.landing, Via: v.hops}, true
 }
 
 // SetArchive tells the crawl which record holds the exchange that was just
@@ -94,12 +99,13 @@ type conditional struct{ etag, modified string }
 func (c *Crawler) fetch(ctx context.Context, s *Source, pageURL string, marks conditional) (pg Page, err error) {
 	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout+2*max(s.Delay, maxCrawlDelay))
 	defer cancel()
-	ctx = transport.WithPolicy(ctx, policyOf(s))
-	seen := &visit{source: s}
+	ctx = transport.WithPolicy(ctx, policyFor(ctx, s))
+	seen := &visit{source: s, landing: parentOf(ctx)}
 	ctx = context.WithValue(ctx, visitKey{}, seen)
 	trip := newTrip(s.Delay)
 	ctx = context.WithValue(ctx, tripKey{}, trip)
 	ctx = transport.WithTurn(ctx, c.rt.turn)
+	ctx = transport.WithDecision(ctx, func(d transport.Decision) { seen.sitemaps = d.Sitemaps })
 	defer c.tellPace(ctx, trip)
 
 	col := colly.NewCollector(colly.AllowURLRevisit(), colly.MaxBodySize(0), colly.StdlibContext(ctx),
@@ -118,7 +124,7 @@ func (c *Crawler) fetch(ctx context.Context, s *Source, pageURL string, marks co
 	col.OnResponse(func(r *colly.Response) {
 		answered = true
 		pg.URL, pg.Status, pg.Body = r.Request.URL.String(), r.StatusCode, r.Body
-		pg.FetchedAt = c.now().UTC()
+		pg.FetchedAt, pg.sitemaps = c.now().UTC(), seen.sitemaps
 		if n := len(seen.hops); n > 0 {
 			pg.Archive, pg.FetchedAt = seen.hops[n-1].Archive, seen.at
 		}

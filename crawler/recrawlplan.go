@@ -153,6 +153,7 @@ func (p *planner) planPage(ctx context.Context) {
 		at, _ := p.s.place(k.URL)
 		p.places = append(p.places, at)
 	}
+	p.planSitemap(ctx)
 	var wait time.Duration
 	if p.at.list {
 		wait = p.planList(ctx, since, refused)

@@ -37,7 +37,7 @@ func inMenu(n *html.Node) bool {
 		}
 		switch n.Data {
 		case "nav", "footer", "aside", "header":
-			return !within(n, "article") // an article has a header of its own
+			return !insideTag(n, "article") // an article has a header of its own
 		}
 		if reMenuWord.MatchString(attr(n, "id")) {
 			return true
@@ -51,7 +51,7 @@ func inMenu(n *html.Node) bool {
 	return false
 }
 
-func within(n *html.Node, tag string) bool {
+func insideTag(n *html.Node, tag string) bool {
 	for p := n.Parent; p != nil; p = p.Parent {
 		if p.Type == html.ElementNode && p.Data == tag {
 			return true

@@ -2,6 +2,7 @@ package crawler
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -42,6 +43,7 @@ type PageReport struct {
 	Posts    []post.Post `json:"posts"`
 	Previews []post.Post `json:"previews,omitempty"`
 	Links    []Link      `json:"links"`
+	Landings []string    `json:"landings,omitempty"` // pages behind ads that a crawl would fetch
 	Outside  int         `json:"links_out_of_scope"`
 	NoRule   int         `json:"links_without_rule"`
 	Hidden   int         `json:"links_hidden"`
@@ -97,6 +99,7 @@ func testPage(src *Source, pg Page) PageReport {
 	pr.Posts = append(pr.Posts, x.out.Posts...)
 	pr.Previews = x.out.Previews
 	pr.Links = append(pr.Links, x.out.Links...)
+	pr.Landings = x.out.Landings
 	pr.Outside, pr.NoRule, pr.Hidden = x.outside, x.noRule, x.hidden
 	pr.Filled = coverage(append(append([]post.Post{}, pr.Posts...), pr.Previews...))
 	return pr
@@ -168,6 +171,9 @@ func (pr PageReport) print(b *bytes.Buffer, loc *time.Location) {
 	for _, name := range order {
 		fmt.Fprintf(b, "  → %d %s\n", byRule[name], name)
 	}
+	if n := len(pr.Landings); n > 0 {
+		fmt.Fprintf(b, "  → %d behind ads\n", n)
+	}
 	for _, warning := range pr.Warnings {
 		fmt.Fprintf(b, "  ! %s\n", warning)
 	}
@@ -207,6 +213,10 @@ func printable(s string) string {
 // and when rawURL is "" where the page is from: its canonical link, og:url, or
 // the first rule of src whose posts it holds. name is for messages only.
 func SavedPage(src *Source, name string, raw []byte, rawURL string) (Page, error) {
+	raw, err := unpacked(raw)
+	if err != nil {
+		return Page{}, fmt.Errorf("reading saved page %s: %w", name, err)
+	}
 	body, _, err := transport.ToUTF8As(src.Charset, raw, "text/html")
 	if err != nil {
 		return Page{}, fmt.Errorf("reading saved page %s: %w", name, err)
@@ -219,6 +229,22 @@ func SavedPage(src *Source, name string, raw []byte, rawURL string) (Page, error
 		return Page{}, fmt.Errorf("reading saved page %s: %w", name, errNoURL)
 	}
 	return pg, nil
+}
+
+// unpacked takes the gzip off a saved sitemap.xml.gz.
+func unpacked(raw []byte) ([]byte, error) {
+	if !bytes.HasPrefix(raw, []byte{0x1f, 0x8b}) {
+		return raw, nil
+	}
+	z, err := gzip.NewReader(bytes.NewReader(raw))
+	if err != nil {
+		return nil, fmt.Errorf("unpacking: %w", err)
+	}
+	plain, err := io.ReadAll(io.LimitReader(z, maxSitemapBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("unpacking: %w", err)
+	}
+	return plain, nil
 }
 
 // guessURL finds out where a saved page is from; "" when it cannot.
@@ -247,7 +273,11 @@ func (s *Source) guessURL(pg Page) string {
 		if err != nil {
 			continue
 		}
-		if n := len(x.out.Posts) + len(x.out.Previews); n > most {
+		n := len(x.out.Posts) + len(x.out.Previews)
+		if rule.Format == formatSitemap && n == 0 {
+			n = len(x.out.Links)
+		}
+		if n > most {
 			best, most = example, n
 		}
 		if refused == "" && (x.out.Blocked != "" || x.out.Gone != "") {

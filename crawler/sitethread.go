@@ -65,7 +65,7 @@ func guessThread(pg Page) (t guessedThread, ok bool) {
 		}
 		return t, true
 	}
-	text := mainText(body)
+	text := mostText(body)
 	if text == nil {
 		return t, false
 	}
@@ -259,9 +259,9 @@ func loneSelector(root, n *html.Node) string {
 	return ""
 }
 
-// mainText finds the block of a page with the most text that is not in links
+// mostText finds the block of a page with the most text that is not in links
 // or menus: the smallest that has nearly all of it.
-func mainText(body *html.Node) *html.Node {
+func mostText(body *html.Node) *html.Node {
 	size := func(n *html.Node) int {
 		return utf8.RuneCountInString(nodeText(n, textRules{skip: func(c *html.Node) bool { return c.Data == "a" || c.Type == html.ElementNode && inMenu(c) }}))
 	}

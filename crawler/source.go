@@ -47,6 +47,9 @@ type Source struct {
 	Detect       *Detect           `yaml:"detect"`        // marks by which qingyuan site new tells what a page is of; nil: no kit
 	Expect       Expect            `yaml:"expect"`        // what the pages yield when all is well
 	Pages        []*PageRule       `yaml:"pages"`         // the first whose Match fits wins
+	// RobotsSitemaps takes in the sitemaps that robots.txt names; a page rule of
+	// format sitemap reads them.
+	RobotsSitemaps bool `yaml:"robots_sitemaps"`
 
 	file    string
 	version string // of the config: the beginning of its SHA-256
@@ -54,17 +57,20 @@ type Source struct {
 	drop    []cascadia.Selector
 	blocked []pageMark
 	gone    []pageMark
+	mapped  bool // has a page rule of format sitemap
 }
 
 // PageRule says what one sort of page of a site yields.
 type PageRule struct {
 	Name     string     `yaml:"name"`      // unique in the file
 	Match    string     `yaml:"match"`     // RE2 on path and query; named groups are for templates
-	Format   string     `yaml:"format"`    // html (default), json, feed
+	Format   string     `yaml:"format"`    // html (default), json, feed, sitemap
 	Priority int        `yaml:"priority"`  // of links that lead here; higher first
 	MaxPages int        `yaml:"max_pages"` // such pages per pass; 0: as many as the source may fetch
 	Thread   string     `yaml:"thread"`    // template of Post.ThreadURL
 	Data     *Field     `yaml:"data"`      // where an HTML page holds JSON; follow and posts then use paths
+	Extract  string     `yaml:"extract"`   // main_text: the page is one post, whose text is found without selectors
+	Ads      *AdSlots   `yaml:"ads"`       // what others pay for; nil: not looked for
 	Follow   []Field    `yaml:"follow"`    // links to take
 	Posts    []PostRule `yaml:"posts"`     // what stands on the page
 
@@ -97,6 +103,7 @@ type PostRule struct {
 
 	kind, firstKind post.Kind
 	each            cascadia.Selector
+	main            bool // fields left empty are those of the page's main text
 }
 
 // Field says where one value stands. In YAML a plain text is short for
@@ -292,6 +299,8 @@ type Page struct {
 	Body      []byte       // UTF-8
 	FetchedAt time.Time    // relative dates count from here
 	Archive   post.Archive // the record that holds the page
+
+	sitemaps []string // that robots.txt of its host names, as written
 }
 
 // Link is one page to fetch next: in scope and fitting a rule.
@@ -307,6 +316,7 @@ type Extraction struct {
 	Previews []post.Post // rows that announce threads; a followed page holds each in full, so they are not for the index
 	Links    []Link      // in page order, each URL once
 	Rows     []Row       // what a list says of its threads, when the rule names replies or last_reply
+	Landings []string    // where ads lead to, outside of the site's rules; when the page rule wants them fetched
 	Blocked  string      // not "": the site refused us, and why; there are no posts then
 	Wall     WallKind    // with Blocked: by what
 	Gone     string      // not "": what the page showed is gone, and why

@@ -79,6 +79,9 @@ func (c *sourceCheck) run() {
 		seen[r.Name] = true
 		c.rule(r, "pages", i)
 	}
+	if s.RobotsSitemaps && !s.mapped {
+		c.add("robots_sitemaps without a rule that reads sitemaps", "add a page rule with format: sitemap", "robots_sitemaps")
+	}
 	c.seeds()
 }
 
@@ -161,39 +164,40 @@ func (c *sourceCheck) scope() {
 		c.add("there is no host", "list the hosts that may be fetched, such as [bbs.example.com]", "hosts")
 	}
 	for i, h := range c.src.Hosts {
-		c.host(h, i)
+		c.hostAt(h, "hosts", i)
 	}
 }
 
-func (c *sourceCheck) host(h string, i int) {
+// hostAt checks one host that may be fetched from, written at path.
+func (c *sourceCheck) hostAt(h string, path ...any) {
 	if strings.Contains(h, "/") {
-		c.add(fmt.Sprintf("%q is no host", h), "write the host alone, without scheme and path", "hosts", i)
+		c.add(fmt.Sprintf("%q is no host", h), "write the host alone, without scheme and path", path...)
 		return
 	}
 	name, port := splitHost(h)
 	if _, p, err := net.SplitHostPort(h); err == nil && !validPort(p) {
-		c.add(fmt.Sprintf("%q has a bad port", h), "write a port from 1 to 65535", "hosts", i)
+		c.add(fmt.Sprintf("%q has a bad port", h), "write a port from 1 to 65535", path...)
 		return
 	}
 	if port == "80" || port == "443" {
-		c.add(fmt.Sprintf("%q names the default port", h), "leave the port out", "hosts", i)
+		c.add(fmt.Sprintf("%q names the default port", h), "leave the port out", path...)
 		return
 	}
 	addr, err := netip.ParseAddr(name)
 	private := isLoopback(name) || (err == nil && (addr.IsPrivate() || addr.IsLinkLocalUnicast() || addr.IsUnspecified()))
 	if private && !c.src.AllowPrivate {
-		c.add(fmt.Sprintf("%q is a loopback or private address", h), "name a public host, or set allow_private: true in a lab", "hosts", i)
+		c.add(fmt.Sprintf("%q is a loopback or private address", h), "name a public host, or set allow_private: true in a lab", path...)
 		return
 	}
 	if err == nil {
 		return
 	}
 	if !reHostName.MatchString(name) || len(name) > 253 {
-		c.add(fmt.Sprintf("%q is no host", h), "write it as bbs.example.com, bbs.example.com:8080 or *.example.com (other scripts as xn--)", "hosts", i)
+		c.add(fmt.Sprintf("%q is no host", h), "write it as bbs.example.com, bbs.example.com:8080 or *.example.com (other scripts as xn--)", path...)
 		return
 	}
 	if parent, ok := strings.CutPrefix(name, "*."); ok && !strings.Contains(parent, ".") {
-		c.add(fmt.Sprintf("%q takes in a whole top-level domain", h), "write at least *.example.com", "hosts", i)
+		c.add(fmt.Sprintf("%q takes in a whole top-level domain", h), "write at least *.example.com", path...)
 	}
 }
 
@@ -250,6 +254,9 @@ func (c *sourceCheck) rule(r *PageRule, path ...any) {
 		c.add("page rule has no match", `write a regular expression on the path and query, such as '^/thread-\d+'`, append(path, "match")...)
 	} else if re := c.regexp(r.Match, append(path, "match")...); re != nil {
 		r.match = re
+		if slices.Contains(re.SubexpNames(), pageGroup) {
+			vars["next"] = true
+		}
 		for _, name := range re.SubexpNames() {
 			if slices.Contains(ownVariables, name) {
 				c.add(fmt.Sprintf("named group %q hides the variable {%s}", name, name), "give the group another name", append(path, "match")...)
@@ -260,9 +267,12 @@ func (c *sourceCheck) rule(r *PageRule, path ...any) {
 	if r.Format == "" {
 		r.Format = formatHTML
 	}
-	if r.Format != formatHTML && r.Format != formatJSON && r.Format != formatFeed {
-		c.add(fmt.Sprintf("unknown format %q", r.Format), "use html, json or feed", append(path, "format")...)
+	if !slices.Contains([]string{formatHTML, formatJSON, formatFeed, formatSitemap}, r.Format) {
+		c.add(fmt.Sprintf("unknown format %q", r.Format), "use html, json, feed or sitemap", append(path, "format")...)
 	}
+	c.checkSitemap(r, path...)
+	c.checkExtract(r, path...)
+	c.checkAds(r, path...)
 	content := r.Format // what follow and posts look into
 	if r.Data != nil {
 		if r.Format != formatHTML {
@@ -272,7 +282,7 @@ func (c *sourceCheck) rule(r *PageRule, path ...any) {
 		content = formatJSON
 	}
 	c.template(r.Thread, vars, append(path, "thread")...)
-	if len(r.Follow) == 0 && len(r.Posts) == 0 {
+	if len(r.Follow) == 0 && len(r.Posts) == 0 && r.Format != formatSitemap {
 		c.add("page rule yields neither links nor posts", "add follow or posts, or remove the rule", path...)
 	}
 	vars["value"] = true
@@ -309,7 +319,7 @@ func (c *sourceCheck) post(p *PostRule, format string, vars map[string]bool, pat
 	if p.Each != "" && p.Key == nil && p.URL == nil && format != formatFeed {
 		c.add("posts have neither key nor url", "say what identifies a post, such as key: {attr: id}; without any, key: {template: '{page}#{index}'}", path...)
 	}
-	if p.Text == nil && p.Title == nil && format != formatFeed {
+	if p.Text == nil && p.Title == nil && format != formatFeed && !p.main {
 		c.add("posts have neither text nor title", "say where the text stands, such as text: .content", path...)
 	}
 	if !p.Preview && (p.Replies != nil || p.LastReply != nil) {

@@ -72,6 +72,11 @@ func TestRecordedPages(t *testing.T) {
 		{"news/qq_data_industry.html", "news-article", "https://www.example.com/a/3.html", "2019-09-24 12:00", 1, 0, 0, "", "2019-09-23 07:48:00", "棱镜|数据业大整顿"},
 		{"news/sina_rumour.html", "news-article", "https://www.example.com/a/4.html", "2018-12-30 12:00", 1, 0, 0, "", "2018-12-28 19:56:29", "60万\"12306账号\"外泄?"},
 		{"news/thepaper_powerbank.html", "news-article", "https://www.example.com/a/5.html", "2019-09-25 12:00", 1, 0, 0, "", "2019-09-24 09:10:00", "共享充电宝涨价告别1元时代"},
+		{"news/163_police_calls.html", "article", "https://text.example.com/a/1.html", "2019-09-08 12:00", 1, 0, 0, "新京报", "2019-09-07 16:28:35", "女警打百个电话遭停机"},
+		{"news/njxfhn_phone_fraud.html", "article", "https://text.example.com/a/2.html", "2019-09-12 12:00", 1, 0, 0, "", "2019-09-11 00:00:00", "冒充银行经理来电骗事主"},
+		{"news/qq_data_industry.html", "article", "https://text.example.com/a/3.html", "2019-09-24 12:00", 1, 0, 0, "", "2019-09-23 07:48:00", "棱镜|数据业大整顿"},
+		{"news/sina_rumour.html", "article", "https://text.example.com/a/4.html", "2018-12-30 12:00", 1, 0, 0, "新京报", "2018-12-28 19:56:29", "60万\"12306账号\"外泄?"},
+		{"news/thepaper_powerbank.html", "article", "https://text.example.com/a/5.html", "2019-09-25 12:00", 1, 0, 0, "", "2019-09-24 09:10:00", "共享充电宝涨价告别1元时代"},
 		{"news/thepaper_powerbank.html", "news-thepaper", "https://www.thepaper.cn/newsDetail_forward_4510000", "2019-09-25 12:00", 1, 0, 0, "石佳/中国青年报", "2019-09-24 09:10:00", "共享充电宝涨价告别1元时代"},
 	} {
 		t.Run(c.site+"_"+filepath.Base(c.file), func(t *testing.T) {

@@ -25,10 +25,13 @@ func (c *Crawler) work(ctx context.Context, l frontier.Lease) error {
 		c.dead(ctx, EventDead, l, 0, fmt.Sprintf("%d leases ran out unanswered: the page crashes or hangs what works on it", l.Lost))
 		return nil
 	}
+	if l.Page == landingPage {
+		return c.workLanding(ctx, s, l, started)
+	}
 	if !c.placed(ctx, s, l) {
 		return nil
 	}
-	if !c.afford(ctx, s, l) || !c.admitted(ctx, s, l) {
+	if !c.afford(ctx, s, l) || !c.admitted(ctx, s, l) || c.unchanged(ctx, s, l) {
 		return nil
 	}
 	work, end := c.keep(ctx, l)
@@ -41,6 +44,7 @@ func (c *Crawler) work(ctx context.Context, l frontier.Lease) error {
 	if err == nil && ex.Blocked == "" {
 		err = guarded(func() (err error) {
 			next, err = c.plan(work, s, l, pg, ex)
+			next.tasks = append(next.tasks, c.landingTasks(work, s, l, ex)...)
 			return err
 		})
 	}
@@ -74,6 +78,7 @@ func (c *Crawler) read(ctx context.Context, s *Source, l frontier.Lease) (pg Pag
 			pg.URL = final
 		}
 		ex, err = extractWithin(maxExtract, s, pg)
+		ex.Links = append(ex.Links, s.sitemapLinks(l, pg)...)
 		if errors.Is(err, ErrNoRule) && pg.URL != l.URL {
 			if w, ok := s.behindRedirect(l.URL, pg.URL, pg); ok {
 				ex = Extraction{Blocked: w.why, Wall: w.kind}

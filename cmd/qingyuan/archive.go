@@ -76,6 +76,10 @@ func heldOf(p post.Post) (records, urls []string, err error) {
 	return records, urls, nil
 }
 
+// aboutLanding names, in the metadata of an exchange, the page whose ad led
+// there.
+const aboutLanding = "landing-of"
+
 // versions tells with which dictionary posts are judged at the moment.
 type versions func() string
 
@@ -100,6 +104,7 @@ func keep(w *archive.Writer, dictionary versions) func(context.Context, *transpo
 				add(archive.AboutVia, hop.URL+" "+hop.Archive.RecordID)
 			}
 			add("robots", x.Robots.String())
+			add(aboutLanding, visit.Landing)
 		}
 		add("dictionary", dictionary())
 		add("insecure-tls", x.InsecureTLS)

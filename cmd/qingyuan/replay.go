@@ -168,8 +168,9 @@ func (r *replay) page(ctx context.Context, c archive.Capture) error {
 	if canonical, _, err := crawler.Canonical(address); err == nil {
 		address = canonical
 	}
-	ex, err := s.Extract(crawler.Page{URL: address, Status: c.Entry.Status, Header: header, Body: body, FetchedAt: c.Entry.Time().UTC(),
-		Archive: post.Archive{File: c.File, RecordID: c.Entry.ID, SHA256: sum256(c.Body)}})
+	pg := crawler.Page{URL: address, Status: c.Entry.Status, Header: header, Body: body, FetchedAt: c.Entry.Time().UTC(),
+		Archive: post.Archive{File: c.File, RecordID: c.Entry.ID, SHA256: sum256(c.Body)}}
+	ex, err := extractAgain(s, pg, c.About(aboutLanding))
 	switch {
 	case errors.Is(err, crawler.ErrNoRule):
 		return skip("no page rule fits")
@@ -195,6 +196,16 @@ func (r *replay) page(ctx context.Context, c archive.Capture) error {
 		return r.flush(ctx)
 	}
 	return nil
+}
+
+// extractAgain reads a stored page; parent is the page whose ad led there, "" for
+// a page of the site.
+func extractAgain(s *crawler.Source, pg crawler.Page, parent string) (crawler.Extraction, error) {
+	if parent == "" {
+		return s.Extract(pg)
+	}
+	p, err := s.ExtractLanding(pg, parent)
+	return crawler.Extraction{Posts: []post.Post{p}}, err
 }
 
 // gone notes again that a thread was gone at a moment, after what was read

@@ -168,5 +168,9 @@ func codingError(coding string, err error, src *bytes.Reader, lim limits) error 
 // isSitemapArchive tells a compressed sitemap or feed, which is served as a
 // file and not as a content coding.
 func isSitemapArchive(path string, body []byte) bool {
-	return strings.HasSuffix(strings.ToLower(path), ".xml.gz") && bytes.HasPrefix(body, []byte{0x1f, 0x8b})
+	return isArchivePath(path) && bytes.HasPrefix(body, []byte{0x1f, 0x8b})
 }
+
+// isArchivePath reports whether such a file is to be expected; it may come
+// under a binary content type.
+func isArchivePath(path string) bool { return strings.HasSuffix(strings.ToLower(path), ".xml.gz") }

@@ -212,6 +212,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	tellDecision(ctx, decision)
 	if !decision.Allowed {
 		t.opts.Logger.DebugContext(ctx, "refused by robots.txt", "decision", decision.String())
 		return nil, &RobotsError{Decision: decision, Err: decision.err}
@@ -388,7 +389,7 @@ func (t *Transport) fetch(out *http.Request, p HostPolicy, d *Decision, limit in
 		return nil, nil, err
 	}
 	defer resp.Body.Close()
-	if mediaType, _ := splitContentType(resp.Header.Get("Content-Type")); p.RefuseBinary && d != nil && !isTextual(mediaType) {
+	if mediaType, _ := splitContentType(resp.Header.Get("Content-Type")); p.RefuseBinary && d != nil && !isTextual(mediaType) && !isArchivePath(out.URL.Path) {
 		return nil, nil, &ContentTypeError{Type: resp.Header.Get("Content-Type")}
 	}
 	raw, cut, err := t.readWire(ctx, resp, cancel, limit)
