@@ -71,6 +71,9 @@ type Options struct {
 	// are gone. After an error the page is fetched again. It may be told twice, and
 	// is called by many goroutines. nil: nobody is told.
 	Deleted func(ctx context.Context, d Deletion) error
+	// OnWait is told how long a request of a source waits for its host's turn once
+	// its page is leased. It is called by many goroutines. nil: nobody is told.
+	OnWait func(source string, d time.Duration)
 	// Unconditional fetches every page whole, without If-None-Match and
 	// If-Modified-Since: for a sink that has lost what it was given.
 	Unconditional bool
@@ -124,6 +127,7 @@ func New(sources []*Source, opts Options) (*Crawler, error) {
 		rt, c.trans = t, t
 	}
 	c.rt = newPacer(rt)
+	c.rt.waited = opts.OnWait
 	c.hosts.byHost = map[string]*hostState{}
 	c.walls = newWallWatch()
 	c.budget.bySource = map[string]*budget{}
