@@ -30,12 +30,12 @@ type Status struct {
 	Dead      []DeadClass  `json:"dead"`
 	DeadSeen  int          `json:"dead_seen"` // newest dead letters that Dead counts; Total.Dead are all
 
-	Dictionary string     `json:"dictionary"`          // version
-	Model      string     `json:"model,omitempty"`     // version; "" for none
-	Refused    []string   `json:"refused,omitempty"`   // what is wrong with edits of the dictionary
-	Storage    []Storage  `json:"storage"`             //
-	DiskFree   int64      `json:"disk_free_bytes"`     // 0: not known
-	DiskTotal  int64      `json:"disk_total_bytes"`    //
+	Dictionary string     `json:"dictionary"`           // version
+	Model      string     `json:"model,omitempty"`      // version; "" for none
+	Refused    []string   `json:"refused,omitempty"`    // what is wrong with edits of the dictionary
+	Storage    []Storage  `json:"storage"`              //
+	DiskFree   int64      `json:"disk_free_bytes"`      // 0: not known
+	DiskTotal  int64      `json:"disk_total_bytes"`     //
 	Digest     LastDigest `json:"last_digest,omitzero"` //
 }
 
