@@ -60,7 +60,7 @@ type SiteStatus struct {
 	Rate      float64        `json:"pages_per_second"` // over the last minute
 	LastFetch time.Time      `json:"last_fetch,omitzero"`
 	LastHit   time.Time      `json:"last_hit,omitzero"`
-	Waiting   string         `json:"waiting"` // one of Waitings
+	Waiting   string         `json:"waiting,omitempty"` // one of Waitings
 	Until     time.Time      `json:"until,omitzero"`
 	Reason    string         `json:"reason,omitempty"` // as recorded, in English
 }
@@ -170,17 +170,17 @@ func (s *Server) getStatus(w http.ResponseWriter, r *http.Request) {
 // there are none.
 func (s *Server) askWhy(ctx context.Context, lang, url string) (answers []WhyAnswer, problem string) {
 	if len(url) > maxAsked || !utf8.ValidString(url) {
-		return nil, "why.too_long"
+		return nil, "asked.too_long"
 	}
 	ctx, cancel := context.WithTimeout(ctx, whyTime)
 	defer cancel()
 	answers, err := s.why(ctx, lang, url)
 	switch {
 	case errors.Is(err, ErrNothingCrawled):
-		return nil, "why.nothing"
+		return nil, "asked.nothing"
 	case err != nil:
 		s.log.Error("asking why", "url", url, "err", err)
-		return nil, "why.failed"
+		return nil, "asked.failed"
 	}
 	return answers, ""
 }
@@ -213,12 +213,12 @@ func (s *Server) apiWhy(w http.ResponseWriter, r *http.Request) {
 	if problem != "" {
 		status := http.StatusInternalServerError
 		switch problem {
-		case "why.too_long":
+		case "asked.too_long":
 			status = http.StatusBadRequest
-		case "why.nothing":
+		case "asked.nothing":
 			status = http.StatusNotFound
 		}
-		apiError(w, status, strings.TrimPrefix(problem, "why."), text("en", problem), "")
+		apiError(w, status, strings.TrimPrefix(problem, "asked."), text("en", problem), "")
 		return
 	}
 	full := make([]any, 0, len(answers))

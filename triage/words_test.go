@@ -36,6 +36,12 @@ func TestEveryTextStandsInBothLanguages(t *testing.T) {
 			t.Errorf("%s stands in both tables", key)
 		}
 	}
+	for key := range statusWords {
+		_, word := words[key]
+		if _, named := labels[key]; word || named {
+			t.Errorf("%s stands in two tables", key)
+		}
+	}
 }
 
 func TestEveryIDHasALabel(t *testing.T) {
