@@ -65,6 +65,7 @@ func followEdits(ctx context.Context, live *classify.Live) (wait func()) {
 // they show its names. Requests under way end on the old ones.
 type livePages struct {
 	logger  *slog.Logger
+	board   *statusBoard // nil: no status page
 	make    func(*classify.Dictionary) (http.Handler, error)
 	current atomic.Pointer[http.Handler]
 }
@@ -72,7 +73,7 @@ type livePages struct {
 // open makes the first pages; see newPages.
 func (p *livePages) open(c config, store index.Store, titles map[string]string, watch *crawlWatch, live *classify.Live) error {
 	p.make = func(d *classify.Dictionary) (http.Handler, error) {
-		return dictionaryPages(c, d, store, p.logger, titles, watch, live)
+		return dictionaryPages(c, d, store, p.logger, titles, watch, live, p.board)
 	}
 	if live != nil {
 		return p.use(live.Classifier().Dictionary())
@@ -117,7 +118,7 @@ func health(watch *crawlWatch, live *classify.Live) func() map[string]any {
 				answer["dictionary_refused"] = s.Problems
 			}
 		}
-		if paused := watch.paused(); len(paused) > 0 {
+		if paused := watch.behindWalls(); len(paused) > 0 {
 			answer["paused_sites"] = paused
 		}
 		return answer

@@ -23,10 +23,14 @@ import (
 func runServe(ctx context.Context, std stdio, args []string) error {
 	f := newFlags(std, "serve", "", "data", "addr", "lang", "dict")
 	noCrawl := f.Bool("no-crawl", false, "serve the pages only; crawl in another process")
+	metricsAddr := f.String("metrics", "", "serve Prometheus metrics at `host:port` too; they are at /metrics of the pages anyway")
 	c, err := f.parse(args)
 	if err != nil {
 		return err
 	}
+	view := newLiveView(std, c.Language)
+	defer view.close()
+	std.err = view
 	logger := newLogger(std, c)
 	ln, err := net.Listen("tcp", c.Addr)
 	if err != nil {
@@ -39,55 +43,70 @@ func runServe(ctx context.Context, std stdio, args []string) error {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	var watch *crawlWatch
-	if !*noCrawl {
+	observed, err := observe(observeOptions{config: c, logger: logger, view: view, metricsAddr: *metricsAddr})
+	if err != nil {
+		return err
+	}
+	defer observed.close()
+	if *noCrawl {
+		observed.watch = nil
+	} else {
 		lock, err := lockCrawl(c)
 		if err != nil {
 			return err
 		}
 		defer lock.Close()
-		watch = newCrawlWatch()
-		run, closeCrawl, err := serveCrawl(ctx, c, logger, watch, live)
-		if err != nil {
+		if err := serveCrawl(ctx, c, logger, observed, live); err != nil {
 			return err
 		}
-		defer closeCrawl()
-		group.Go(run)
+		defer func() { observed.pages.close() }() //nolint:errcheck // an error before the crawl began tells more
+		defer view.close()
 	}
 	store, err := openStore(ctx, c)
 	if err != nil {
 		return err
 	}
 	defer store.Close()
-	if err := pages.open(c, store, siteTitles(c, logger), watch, live); err != nil {
+	pages.board = newStatusBoard(c, logger, "frontier.db", observed.watch, live, nil)
+	defer pages.board.close() //nolint:errcheck // it was only read from
+	pages.board.store, pages.board.metrics = store, observed.metrics.handler()
+	if err := pages.open(c, store, siteTitles(c, logger), observed.watch, live); err != nil {
 		return err
 	}
 	defer followEdits(ctx, live)() // ctx has ended when the group has
 	fmt.Fprintf(std.out, "http://%s/\n", ln.Addr())
-	group.Go(func() error { return servePages(ctx, ln, pages) })
-	return group.Wait()
+	observed.begin(ctx, std.err, pages.board.crawlState)
+	if !*noCrawl {
+		group.Go(func() error { return runWatched(ctx, observed) })
+	}
+	group.Go(func() error { return servePages(ctx, ln, observed.metrics.web(pages)) })
+	return observed.end(group.Wait())
 }
 
-// serveCrawl wires the endless crawl; run ends without error when ctx does.
-func serveCrawl(ctx context.Context, c config, logger *slog.Logger, watch *crawlWatch, live *classify.Live) (run func() error, done func() error, err error) {
+// serveCrawl opens the endless crawl.
+func serveCrawl(ctx context.Context, c config, logger *slog.Logger, w *observed, live *classify.Live) error {
 	sources, err := loadSources(c)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
 	crawler.ClearCollyEnv()
-	p, err := openPipeline(ctx, c, pipelineOptions{sources: sources, logger: logger, onEvent: watch.event, live: live})
+	w.watch.follow(sources)
+	p, err := openPipeline(ctx, c, pipelineOptions{sources: sources, logger: logger, onEvent: w.watch.event, onHit: w.watch.hit, metrics: w.metrics, live: live})
 	if err != nil {
-		return nil, nil, err
-	}
-	watch.frontier = p.frontier
-	return func() error {
-		defer watch.stop()
-		_, err := p.crawler.Run(ctx, false)
-		if errors.Is(err, context.Canceled) {
-			return nil
-		}
 		return err
-	}, p.close, nil
+	}
+	w.crawls(p)
+	return nil
+}
+
+// runWatched crawls until ctx ends, which is no error.
+func runWatched(ctx context.Context, w *observed) error {
+	defer w.watch.stop()
+	_, err := w.pages.crawler.Run(ctx, false)
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
 }
 
 // newPages is the web pages over a store: triage, and the digest of a day.
@@ -98,16 +117,19 @@ func newPages(c config, store index.Store, logger *slog.Logger, titles map[strin
 	if err != nil {
 		return nil, err
 	}
-	return dictionaryPages(c, dict, store, logger, titles, watch, nil)
+	return dictionaryPages(c, dict, store, logger, titles, watch, nil, nil)
 }
 
 // dictionaryPages is newPages with the names of a dictionary; live, when not
-// nil, tells what is wrong with its edits.
-func dictionaryPages(c config, dict *classify.Dictionary, store index.Store, logger *slog.Logger, titles map[string]string, watch *crawlWatch, live *classify.Live) (http.Handler, error) {
+// nil, tells what is wrong with its edits; board, when not nil, has a page.
+func dictionaryPages(c config, dict *classify.Dictionary, store index.Store, logger *slog.Logger, titles map[string]string, watch *crawlWatch, live *classify.Live, board *statusBoard) (http.Handler, error) {
 	opts := triage.Options{Store: store, Categories: dict.Categories, Names: dict.Names(), Sources: titles, Logger: logger, Language: c.Language, Hosts: c.Hosts,
 		Digest: digestHandler(c, store, dict.Categories, logger), Original: originalOf(c), Health: health(watch, live)}
 	if watch != nil {
 		opts.Crawl = crawlStatus(watch, live)
+	}
+	if board != nil {
+		opts.Status, opts.Why, opts.Metrics = board.status, board.why, board.metrics
 	}
 	return triage.New(opts)
 }
@@ -157,6 +179,9 @@ func digestHandler(c config, store index.Store, categories []classify.Category, 
 			logger.Error("building the digest failed", "error", err)
 			http.Error(w, "internal error", http.StatusInternalServerError)
 			return
+		}
+		if err := noteDigest(c, day); err != nil {
+			logger.Warn("which digest was built last could not be noted", "error", err)
 		}
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'")
