@@ -82,7 +82,7 @@ func (w *observed) begin(ctx context.Context, stderr io.Writer, state func(conte
 		return s
 	})
 	if w.pages != nil {
-		w.stop = watchStop(ctx, stderr, w.config.Language, w.view, os.Exit)
+		w.stop = watchStop(ctx, stderr, w.config.Language, w.view, stopTime, os.Exit)
 		if w.view != nil {
 			w.view.start(w.snapshot)
 		}

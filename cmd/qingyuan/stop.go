@@ -10,12 +10,21 @@ import (
 	"time"
 )
 
-// untilSignal gives a context that ends with the first SIGINT or SIGTERM. The
-// second ends the process at once.
+// untilSignal gives a context that ends with the first SIGINT or SIGTERM. From
+// then on the second ends the process at once.
 func untilSignal(parent context.Context) (ctx context.Context, stop func()) {
-	ctx, stop = signal.NotifyContext(parent, os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
-	return ctx, stop
+	ctx, cancel := context.WithCancel(parent)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		select {
+		case <-signals:
+		case <-ctx.Done():
+		}
+		signal.Stop(signals) // first: whoever sees ctx end may count on it
+		cancel()
+	}()
+	return ctx, cancel
 }
 
 // stopTime is how long an orderly stop may take. After it the process ends as
@@ -29,6 +38,7 @@ type orderlyStop struct {
 	lang string
 	view *liveView      // says so too; nil: there is none
 	exit func(code int) // os.Exit
+	most time.Duration  // stopTime
 	end  chan struct{}
 	was  chan struct{} // closed when ctx has ended and that was said
 	quit func() bool
@@ -36,8 +46,8 @@ type orderlyStop struct {
 }
 
 // watchStop waits for the end of ctx; done must be called when all is closed.
-func watchStop(ctx context.Context, w io.Writer, lang string, view *liveView, exit func(int)) *orderlyStop {
-	s := &orderlyStop{w: w, lang: lang, view: view, exit: exit, end: make(chan struct{}), was: make(chan struct{})}
+func watchStop(ctx context.Context, w io.Writer, lang string, view *liveView, most time.Duration, exit func(int)) *orderlyStop {
+	s := &orderlyStop{w: w, lang: lang, view: view, exit: exit, most: most, end: make(chan struct{}), was: make(chan struct{})}
 	s.quit = context.AfterFunc(ctx, s.begin)
 	return s
 }
@@ -55,15 +65,15 @@ func (s *orderlyStop) begin() {
 		s.view.stop()
 	}
 	s.say("正在停止：归还在途页面，写完索引和归档，最多 %d 秒。再按一次 Ctrl-C 立即退出，同样不丢数据。",
-		"Stopping: pages in work are given back, index and archive are written to the end, within %d s. Ctrl-C again ends at once; nothing is lost then either.", int(stopTime.Seconds()))
+		"Stopping: pages in work are given back, index and archive are written to the end, within %d s. Ctrl-C again ends at once; nothing is lost then either.", int(s.most.Seconds()))
 	close(s.was)
-	t := time.NewTimer(stopTime)
+	t := time.NewTimer(s.most)
 	defer t.Stop()
 	select {
 	case <-s.end:
 	case <-t.C:
 		s.say("未能在 %d 秒内停下，现在退出。未确认的页面会在下次启动时重新抓取，数据不丢。",
-			"Not done after %d s; the process ends now. Pages that were not acknowledged are fetched again next time, nothing is lost.", int(stopTime.Seconds()))
+			"Not done after %d s; the process ends now. Pages that were not acknowledged are fetched again next time, nothing is lost.", int(s.most.Seconds()))
 		s.exit(1)
 	}
 }
