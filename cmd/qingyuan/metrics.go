@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -51,6 +52,13 @@ type crawlMetrics struct {
 	archiveTime    prometheus.Histogram
 	webRequests    *prometheus.CounterVec
 	webTime        *prometheus.HistogramVec
+
+	byVerdict sync.Map // verdictKey → prometheus.Counter: looked up for each post
+}
+
+type verdictKey struct {
+	category, stance string
+	flagged          bool
 }
 
 // Buckets, in seconds: what goes over the network, and what is written here.
@@ -233,8 +241,13 @@ func (m *crawlMetrics) sink(next crawler.Sink) crawler.Sink {
 		if err := next(ctx, posts); err != nil {
 			return err
 		}
-		for _, p := range posts {
-			m.posts.WithLabelValues(p.Source, string(p.Kind)).Inc()
+		for i := 0; i < len(posts); { // most pages hold one run of one kind
+			run := i + 1
+			for run < len(posts) && posts[run].Kind == posts[i].Kind && posts[run].Source == posts[i].Source {
+				run++
+			}
+			m.posts.WithLabelValues(posts[i].Source, string(posts[i].Kind)).Add(float64(run - i))
+			i = run
 		}
 		return nil
 	}
@@ -249,7 +262,12 @@ func (m *crawlMetrics) judged(r index.Record) {
 	if len(r.Verdict.Categories) > 0 {
 		category = r.Verdict.Categories[0].ID
 	}
-	m.verdicts.WithLabelValues(category, string(r.Verdict.Stance), strconv.FormatBool(r.Verdict.Flagged)).Inc()
+	key := verdictKey{category, string(r.Verdict.Stance), r.Verdict.Flagged}
+	c, ok := m.byVerdict.Load(key)
+	if !ok {
+		c, _ = m.byVerdict.LoadOrStore(key, m.verdicts.WithLabelValues(key.category, key.stance, strconv.FormatBool(key.flagged)))
+	}
+	c.(prometheus.Counter).Inc()
 	if r.Verdict.Flagged {
 		m.hits.WithLabelValues(r.Post.Source).Inc()
 	}
