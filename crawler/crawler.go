@@ -74,6 +74,9 @@ type Options struct {
 	// OnWait is told how long a request of a source waits for its host's turn once
 	// its page is leased. It is called by many goroutines. nil: nobody is told.
 	OnWait func(source string, d time.Duration)
+	// OnRefused is told of links that are left out for a trap or a bound, each once
+	// for some time. It is called by many goroutines. nil: nobody is told.
+	OnRefused func(source, reason string)
 	// Unconditional fetches every page whole, without If-None-Match and
 	// If-Modified-Since: for a sink that has lost what it was given.
 	Unconditional bool

@@ -23,12 +23,13 @@ type Status struct {
 	Total       SiteStatus `json:"total"`
 	// Sites are in the order of the configuration, then others that the frontier
 	// knows.
-	Sites     []SiteStatus `json:"sites"`
-	Hosts     []HostStatus `json:"hosts"`                // that are in work or wait, the next one first
-	MoreHosts bool         `json:"more_hosts,omitempty"` // there are more than listed
-	Alarms    []Alarm      `json:"alarms"`
-	Dead      []DeadClass  `json:"dead"`
-	DeadSeen  int          `json:"dead_seen"` // newest dead letters that Dead counts; Total.Dead are all
+	Sites     []SiteStatus   `json:"sites"`
+	Hosts     []HostStatus   `json:"hosts"`                      // that are in work or wait, the next one first
+	MoreHosts bool           `json:"more_hosts,omitempty"`       // there are more than listed
+	HostsBy   map[string]int `json:"hosts_by_waiting,omitempty"` // by what they wait for, counted to 600 hosts
+	Alarms    []Alarm        `json:"alarms"`
+	Dead      []DeadClass    `json:"dead"`
+	DeadSeen  int            `json:"dead_seen"` // newest dead letters that Dead counts; Total.Dead are all
 
 	Dictionary string     `json:"dictionary"`           // version
 	Model      string     `json:"model,omitempty"`      // version; "" for none

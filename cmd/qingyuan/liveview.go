@@ -45,6 +45,7 @@ type liveView struct {
 const (
 	drawEvery = 500 * time.Millisecond
 	logEvery  = 30 * time.Second
+	viewShare = 20 // a twentieth of the time at most goes into it
 )
 
 // newLiveView prepares a view of standard error. It shows nothing before start.
@@ -80,7 +81,14 @@ func (v *liveView) logging(logger *slog.Logger) {
 			return
 		}
 		for _, s := range st.Sites {
-			logger.Info("site", "source", s.Site, "waiting", s.Waiting, "until", s.Until, "reason", s.Reason, "queued", s.Queued, "in_work", s.Leased, "pages", s.Fetched, "posts", s.Posts, "hits", s.Hits, "errors", s.Errors)
+			about := []any{"source", s.Site, "waiting", s.Waiting, "queued", s.Queued, "in_work", s.Leased, "pages", s.Fetched, "posts", s.Posts, "hits", s.Hits, "errors", s.Errors}
+			if !s.Until.IsZero() {
+				about = append(about, "until", s.Until)
+			}
+			if s.Reason != "" {
+				about = append(about, "reason", s.Reason)
+			}
+			logger.Info("site", about...)
 		}
 	}
 }
@@ -110,15 +118,18 @@ func (v *liveView) start(status func(context.Context) (triage.Status, error)) {
 	v.status = status
 	go func() {
 		defer close(v.gone)
-		tick := time.NewTicker(v.every)
-		defer tick.Stop()
+		next := time.NewTimer(v.every)
+		defer next.Stop()
 		for {
 			select {
-			case <-tick.C:
-				v.refresh()
+			case <-next.C:
 			case <-v.quit:
 				return
 			}
+			started := time.Now()
+			v.refresh()
+			// A frontier so large that asking it takes time is asked less often.
+			next.Reset(max(v.every, viewShare*time.Since(started)))
 		}
 	}()
 }

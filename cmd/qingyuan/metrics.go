@@ -40,6 +40,7 @@ type crawlMetrics struct {
 	robots         *prometheus.CounterVec
 	wallsMet       *prometheus.CounterVec
 	refused        *prometheus.CounterVec
+	linksRefused   *prometheus.CounterVec
 	posts          *prometheus.CounterVec
 	hits           *prometheus.CounterVec
 	verdicts       *prometheus.CounterVec
@@ -94,6 +95,7 @@ func newMetrics() *crawlMetrics {
 	m.robots = counter("robots_decisions_total", "Requests by what robots.txt says: allowed, denied, unavailable.", "site", "decision")
 	m.wallsMet = counter("walls_met_total", "Pages in whose place a wall of the whole site came.", "site")
 	m.refused = counter("pages_refused_total", "Leased pages not fetched, for a trap or a budget.", "site", "class")
+	m.linksRefused = counter("links_refused_total", "Links and pages left out for a trap or a bound, each once for some time.", "site", "class")
 	m.posts = counter("posts_total", "Posts judged and stored, by kind; a post that is read again counts again.", "site", "kind")
 	m.hits = counter("flagged_posts_total", "Posts judged to be offers and stored; a post that is read again counts again.", "site")
 	m.verdicts = counter("verdicts_total", "Verdicts by main category (none: without one), stance and whether flagged.", "category", "stance", "flagged")
@@ -147,6 +149,13 @@ func (m *crawlMetrics) event(e crawler.Event) {
 func (m *crawlMetrics) waited(source string, d time.Duration) {
 	if m != nil {
 		m.waits.WithLabelValues(source).Add(d.Seconds())
+	}
+}
+
+// leftOut is for crawler.Options.OnRefused.
+func (m *crawlMetrics) leftOut(source, reason string) {
+	if m != nil {
+		m.linksRefused.WithLabelValues(source, crawler.ReasonClass(reason)).Inc()
 	}
 }
 

@@ -92,12 +92,8 @@ func (s *stateMetrics) Collect(out chan<- prometheus.Metric) {
 			gauge(s.fetchAt, seconds(site.LastFetch), site.Site)
 		}
 	}
-	hosts := map[string]int{}
-	for _, h := range st.Hosts {
-		hosts[h.Waiting]++
-	}
 	for _, waiting := range triage.Waitings {
-		gauge(s.hosts, float64(hosts[waiting]), waiting)
+		gauge(s.hosts, float64(st.HostsBy[waiting]), waiting)
 	}
 }
 

@@ -229,7 +229,7 @@ func openPipeline(ctx context.Context, c config, opts pipelineOptions) (*pipelin
 	}
 	if err == nil {
 		p.crawler, err = crawler.New(opts.sources, crawler.Options{
-			Frontier: f, Transport: rt, OnWait: opts.metrics.waited, Workers: c.Crawl.Workers, MaxTries: c.Crawl.Tries, Logger: opts.logger,
+			Frontier: f, Transport: rt, OnWait: opts.metrics.waited, OnRefused: opts.metrics.leftOut, Workers: c.Crawl.Workers, MaxTries: c.Crawl.Tries, Logger: opts.logger,
 			UserAgent: transport.UserAgent(version, c.Crawl.Contact), OnEvent: opts.event, Backoff: opts.backoff,
 			Sink: opts.metrics.sink(sink(judge, p.writer, func(r index.Record) {
 				opts.metrics.judged(r)

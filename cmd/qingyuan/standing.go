@@ -28,11 +28,13 @@ func standings(ctx context.Context, f frontier.Frontier, sources []*crawler.Sour
 		return err
 	}
 	waits := map[string][]triage.HostStatus{}
+	st.HostsBy = map[string]int{}
 	for _, h := range hosts {
 		if h.Started.After(st.LastRequest) {
 			st.LastRequest = h.Started
 		}
 		hs := hostStatus(h, sources, st.At)
+		st.HostsBy[hs.Waiting]++
 		waits[hs.Site] = append(waits[hs.Site], hs)
 		if len(st.Hosts) < hostsShown {
 			st.Hosts = append(st.Hosts, hs)

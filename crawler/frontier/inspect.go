@@ -32,7 +32,7 @@ type HostStanding struct {
 }
 
 // MaxReady is how far HostStanding.Ready counts.
-const MaxReady = 10_000
+const MaxReady = 1000
 
 // SourceStanding counts the tasks of one source.
 type SourceStanding struct {
