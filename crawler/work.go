@@ -244,7 +244,9 @@ func (c *Crawler) fail(ctx context.Context, s *Source, l frontier.Lease, pg Page
 			until = now.Add(c.opts.Backoff.after(n))
 			why := reason
 			if !asked.IsZero() {
-				until, why = asked, reason+retryAfterMark
+				if until = asked; !robotsAway(err) { // then the time is our own
+					why += retryAfterMark
+				}
 			}
 			c.rest(ctx, l.Host, until, why)
 		}

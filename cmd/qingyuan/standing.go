@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"qingyuan/crawler"
@@ -113,7 +115,7 @@ func hostStatus(h frontier.HostStanding, sources []*crawler.Source, now time.Tim
 	case h.Leased:
 		out.Waiting = "working"
 	case h.Until.After(now):
-		out.Waiting, out.Until, out.Reason = string(crawler.WaitingFor(h.Reason)), h.Until, h.Reason
+		out.Waiting, out.Until, out.Reason = string(crawler.WaitingFor(h.Reason)), h.Until, withoutURL(h.Reason)
 		if crawler.WaitingFor(h.Reason) == crawler.WaitDelay {
 			out.Reason = ""
 		}
@@ -123,6 +125,17 @@ func hostStatus(h frontier.HostStanding, sources []*crawler.Source, now time.Tim
 		out.Waiting = "queued"
 	}
 	return out
+}
+
+// withoutURL leaves out of an error of net/http which page it was, which says
+// nothing of the host.
+func withoutURL(reason string) string {
+	if rest, ok := strings.CutPrefix(reason, "Get "); ok {
+		if quoted, err := strconv.QuotedPrefix(rest); err == nil {
+			return strings.TrimPrefix(rest[len(quoted):], ": ")
+		}
+	}
+	return reason
 }
 
 // waitingOf says of a site what it waits for: it is at work while one of its

@@ -191,11 +191,6 @@ func (t statusTable) state(s triage.SiteStatus, at time.Time) string {
 
 // shortReason leaves out of a reason what the table says anyway.
 func shortReason(reason string) string {
-	if rest, ok := strings.CutPrefix(reason, "Get "); ok { // the URL, which has its own place
-		if quoted, err := strconv.QuotedPrefix(rest); err == nil {
-			reason = strings.TrimPrefix(rest[len(quoted):], ": ")
-		}
-	}
 	return strings.TrimPrefix(strings.TrimPrefix(reason, "blocked: "), "robots.txt: ")
 }
 
