@@ -71,6 +71,12 @@ type Options struct {
 	// are gone. After an error the page is fetched again. It may be told twice, and
 	// is called by many goroutines. nil: nobody is told.
 	Deleted func(ctx context.Context, d Deletion) error
+	// OnWait is told how long a request of a source waits for its host's turn once
+	// its page is leased. It is called by many goroutines. nil: nobody is told.
+	OnWait func(source string, d time.Duration)
+	// OnRefused is told of links that are left out for a trap or a bound, each once
+	// for some time. It is called by many goroutines. nil: nobody is told.
+	OnRefused func(source, reason string)
 	// Unconditional fetches every page whole, without If-None-Match and
 	// If-Modified-Since: for a sink that has lost what it was given.
 	Unconditional bool
@@ -128,6 +134,7 @@ func New(sources []*Source, opts Options) (*Crawler, error) {
 		rt, c.trans = t, t
 	}
 	c.rt = newPacer(rt)
+	c.rt.waited = opts.OnWait
 	c.hosts.byHost = map[string]*hostState{}
 	c.walls = newWallWatch()
 	c.budget.bySource = map[string]*budget{}
@@ -362,134 +369,6 @@ func (c *Crawler) task(s *Source, l Link) (frontier.Task, error) {
 		ID: frontier.ID(s.Name, canonical), URL: canonical, Host: host, Source: s.Name,
 		Page: l.Page, Priority: l.Priority, Delay: s.Delay,
 	}, nil
-}
-
-// poke makes the dispatcher look again.
-func (c *Crawler) poke() {
-	select {
-	case c.wake <- struct{}{}:
-	default:
-	}
-}
-
-const (
-	gatherFor  = 5 * time.Millisecond
-	pollEvery  = time.Second     // how often to look for what other processes added or freed
-	tellWaits  = 5 * time.Second // shorter waits are not worth an event
-	answerTime = 15 * time.Second
-)
-
-// dispatch leases tasks for idle workers until the pass is over or ctx ends,
-// and waits for the workers.
-func (c *Crawler) dispatch(ctx context.Context) error {
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	var busy sync.WaitGroup
-	defer busy.Wait()
-	idle := make(chan struct{}, c.opts.Workers)
-	for range c.opts.Workers {
-		idle <- struct{}{}
-	}
-	failures, told := 0, time.Time{}
-	for {
-		if err := c.sink.wait(ctx, c.wake); err != nil {
-			return causeOf(ctx)
-		}
-		c.watchDay(ctx)
-		n := len(idle)
-		if n == 0 {
-			if err := c.sleep(ctx, pollEvery); err != nil {
-				return causeOf(ctx)
-			}
-			continue
-		}
-		leases, wait, err := c.opts.Frontier.Next(ctx, n, c.opts.Lease)
-		for _, l := range leases {
-			<-idle // there are at least n, and only this loop takes them
-			busy.Go(func() {
-				if err := c.work(ctx, l); err != nil {
-					stop(err)
-				}
-				idle <- struct{}{}
-				c.poke()
-			})
-		}
-		switch {
-		case err == nil:
-			failures = 0
-			if len(leases) == n {
-				continue
-			}
-			// Nothing else is due. Asking at once what will be costs as much as
-			// the answer of a worker that is about to come.
-			if err := c.sleep(ctx, gatherFor); err != nil {
-				return causeOf(ctx)
-			}
-			continue
-		case ctx.Err() != nil:
-			return causeOf(ctx)
-		case !errors.Is(err, frontier.ErrNoneDue):
-			failures++
-			if c.once && failures >= c.opts.GiveUp {
-				return fmt.Errorf("giving up after %d failures in a row: %w", failures, err)
-			}
-			wait = c.opts.Backoff.after(failures)
-			c.log.Error("the frontier fails", "err", err, "again_in", wait)
-			c.prog.emit(Event{Kind: EventFrontier, Reason: err.Error(), Until: c.now().Add(wait)})
-			if err := c.sleep(ctx, wait); err != nil {
-				return causeOf(ctx)
-			}
-			continue
-		}
-		failures = 0
-		if over, err := c.over(ctx, n == c.opts.Workers); err != nil || over {
-			return err
-		}
-		if until := c.now().Add(wait); n == c.opts.Workers && wait > tellWaits && until.Sub(told).Abs() > time.Second {
-			told = until
-			c.prog.emit(Event{Kind: EventWaiting, Until: until})
-		}
-		if wait <= 0 || wait > pollEvery {
-			wait = pollEvery
-		}
-		if err := c.sleep(ctx, wait); err != nil {
-			return causeOf(ctx)
-		}
-	}
-}
-
-func causeOf(ctx context.Context) error {
-	return context.Cause(ctx)
-}
-
-// over reports whether a single pass is complete.
-func (c *Crawler) over(ctx context.Context, allIdle bool) (bool, error) {
-	if !c.once || !allIdle {
-		return false, nil
-	}
-	for name := range *c.sources.Load() {
-		s, err := c.opts.Frontier.Stats(ctx, name)
-		if err != nil {
-			return false, fmt.Errorf("looking for the end of the pass: %w", err)
-		}
-		if s.Waiting+s.Leased > 0 {
-			return false, nil
-		}
-	}
-	return true, nil
-}
-
-// sleep waits for d, a poke or the end of ctx.
-func (c *Crawler) sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-c.wake:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	return nil
 }
 
 // warn logs a warning once per source and text.

@@ -301,3 +301,26 @@ func (r *rig) stopAfter(n int, sources ...*Source) {
 		r.tb.Fatalf("Run = %v, %+v; want context.Canceled", err, s)
 	}
 }
+
+// untilBackOff crawls without end until a host is left alone, and ends the run.
+func (r *rig) untilBackOff(sources ...*Source) {
+	r.tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	opts := r.opts
+	opts.Frontier = r.frontier()
+	met := false
+	opts.OnEvent = func(e Event) {
+		if e.Kind == EventBackOff {
+			met = true
+			cancel()
+		}
+	}
+	c, err := New(sources, opts)
+	if err != nil {
+		r.tb.Fatal(err)
+	}
+	if _, err := c.Run(ctx, false); !errors.Is(err, context.Canceled) || !met {
+		r.tb.Fatalf("Run = %v; want a back-off and context.Canceled", err)
+	}
+}

@@ -37,7 +37,8 @@ func newTrip(delay time.Duration) *trip {
 // Crawl-delay of the host's robots.txt when that is longer. It is safe for
 // concurrent use.
 type pacer struct {
-	next http.RoundTripper
+	next   http.RoundTripper
+	waited func(source string, d time.Duration) // told of each wait; nil: nobody
 
 	mu    sync.Mutex
 	hosts map[string]*hostPace
@@ -145,6 +146,9 @@ func (p *pacer) wait(ctx context.Context, host string, delay time.Duration) erro
 	left := time.Until(start)
 	if left <= 0 {
 		return nil
+	}
+	if v, ok := VisitOf(ctx); ok && p.waited != nil {
+		p.waited(v.Source, left)
 	}
 	t := time.NewTimer(left)
 	defer t.Stop()

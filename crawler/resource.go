@@ -150,7 +150,7 @@ func (c *Crawler) letGo(byName map[string]*Source) {
 	c.walls.mu.Unlock()
 	slices.SortFunc(over, func(a, b Wall) int { return a.Since.Compare(b.Since) })
 	for _, w := range over {
-		c.prog.emit(Event{Kind: EventWallOver, Source: w.Source, Host: w.Host, URL: w.URL, Reason: w.text()})
+		c.prog.emit(Event{Kind: EventWallOver, Source: w.Source, Host: w.Host, URL: w.URL, Reason: w.Text()})
 	}
 	var ended []Drift
 	c.drift.mu.Lock()

@@ -196,6 +196,11 @@ func (c *Crawler) writeRefusals(ctx context.Context) {
 	if len(batch) == 0 {
 		return
 	}
+	if c.opts.OnRefused != nil {
+		for _, x := range batch {
+			c.opts.OnRefused(x.Source, x.Reason)
+		}
+	}
 	if err := c.acked(ctx, func(ctx context.Context) error { return c.opts.Frontier.Refuse(ctx, batch...) }); err != nil {
 		c.log.Error("the reasons for links left out could not be written", "links", len(batch), "err", err)
 	}

@@ -118,7 +118,7 @@ func (k *siteChecker) look(pageURL string, seed bool) (threads []string) {
 	}
 	asked := pageURL
 	pg = canonicalPage(k.s, pg)
-	ex, err := extractWithin(maxExtract, k.s, pg)
+	ex, err := extractWithin(k.ctx, maxExtract, k.s, pg)
 	switch {
 	case err != nil:
 		if w, ok := k.s.behindRedirect(asked, pg.URL, pg); ok {

@@ -129,12 +129,13 @@ func (c *Crawler) recallWalls(ctx context.Context, s *Source) error {
 		c.walls.walls[w.Host] = w
 		c.walls.mu.Unlock()
 		c.log.Warn("site is still behind a wall", "source", w.Source, "host", w.Host, "kind", w.Kind, "reason", w.Reason, "since", w.Since, "next_trial", w.Until)
-		c.prog.emit(Event{Kind: EventWall, Source: w.Source, Host: w.Host, URL: w.URL, Reason: w.text(), Until: w.Until})
+		c.prog.emit(Event{Kind: EventWall, Source: w.Source, Host: w.Host, URL: w.URL, Reason: w.Text(), Until: w.Until})
 	}
 	return nil
 }
 
-func (w Wall) text() string { return string(w.Kind) + " wall: " + w.Reason }
+// Text says what stands there: its kind and how it was told.
+func (w Wall) Text() string { return string(w.Kind) + " wall: " + w.Reason }
 
 // walled answers a page in whose place a wall came: the page is kept for later,
 // and the site left alone when the wall stands before all of it.
@@ -175,7 +176,7 @@ func (c *Crawler) passed(ctx context.Context, l frontier.Lease) {
 		c.log.Error("the end of a wall could not be remembered", "host", l.Host, "err", err)
 	}
 	c.log.Info("the site lets us in again", "source", w.Source, "host", w.Host, "kind", w.Kind, "since", w.Since, "times", w.Times)
-	c.prog.emit(Event{Kind: EventWallOver, Source: l.Source, Host: l.Host, URL: l.URL, Reason: w.text()})
+	c.prog.emit(Event{Kind: EventWallOver, Source: l.Source, Host: l.Host, URL: l.URL, Reason: w.Text()})
 }
 
 // vanished makes a wall of pages that are gone one after the other: a site that
@@ -192,7 +193,7 @@ func (c *Crawler) failWalled(ctx context.Context, s *Source, l frontier.Lease, p
 	n := c.hosts.fail(l.Host)
 	c.watchFailure(s)
 	c.rest(ctx, l.Host, w.Until, reason)
-	c.prog.emit(Event{Kind: EventWall, Source: s.Name, Host: l.Host, URL: l.URL, Status: pg.Status, Reason: w.text(), Tries: w.Times, Until: w.Until})
+	c.prog.emit(Event{Kind: EventWall, Source: s.Name, Host: l.Host, URL: l.URL, Status: pg.Status, Reason: w.Text(), Tries: w.Times, Until: w.Until})
 	if c.once && n >= min(c.opts.GiveUp, onceWalls) {
 		c.giveUpHost(ctx, s, l, n, reason)
 		c.dead(ctx, EventDead, l, pg.Status, fmt.Sprintf("%s (%s failed %d times in a row)", reason, l.Host, n))

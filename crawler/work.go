@@ -77,7 +77,7 @@ func (c *Crawler) read(ctx context.Context, s *Source, l frontier.Lease) (pg Pag
 		if final, _, err := s.Canonical(pg.URL); err == nil {
 			pg.URL = final
 		}
-		ex, err = extractWithin(maxExtract, s, pg)
+		ex, err = extractWithin(ctx, maxExtract, s, pg)
 		ex.Links = append(ex.Links, s.sitemapLinks(l, pg)...)
 		if errors.Is(err, ErrNoRule) && pg.URL != l.URL {
 			if w, ok := s.behindRedirect(l.URL, pg.URL, pg); ok {
@@ -105,8 +105,9 @@ func (c *Crawler) read(ctx context.Context, s *Source, l frontier.Lease) (pg Pag
 // this is for what it may have overlooked.
 const maxExtract = 30 * time.Second
 
-// extractWithin gives up on a page that takes longer than limit.
-func extractWithin(limit time.Duration, s *Source, pg Page) (Extraction, error) {
+// extractWithin gives up on a page that takes longer than limit, and at the end
+// of ctx: a stop does not wait for a page that is slow to read.
+func extractWithin(ctx context.Context, limit time.Duration, s *Source, pg Page) (Extraction, error) {
 	type result struct {
 		ex  Extraction
 		err error
@@ -125,6 +126,8 @@ func extractWithin(limit time.Duration, s *Source, pg Page) (Extraction, error) 
 	select {
 	case r := <-done:
 		return r.ex, r.err
+	case <-ctx.Done():
+		return Extraction{}, ctx.Err()
 	case <-t.C:
 		return Extraction{}, fmt.Errorf("extracting %s (%d bytes) took longer than %v", pg.URL, len(pg.Body), limit)
 	}
@@ -250,10 +253,13 @@ func (c *Crawler) fail(ctx context.Context, s *Source, l frontier.Lease, pg Page
 		asked := retryAt(pg.Header, err, now)
 		if how == troubleBlock || n >= 3 || !asked.IsZero() {
 			until = now.Add(c.opts.Backoff.after(n))
+			why := reason
 			if !asked.IsZero() {
-				until = asked
+				if until = asked; !robotsAway(err) { // then the time is our own
+					why += retryAfterMark
+				}
 			}
-			c.rest(ctx, l.Host, until, reason)
+			c.rest(ctx, l.Host, until, why)
 		}
 		if c.once && (n >= c.opts.GiveUp || n > 1 && robotsAway(err)) {
 			c.giveUpHost(ctx, s, l, n, reason)

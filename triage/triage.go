@@ -92,6 +92,12 @@ type Options struct {
 	// Original reads what a post was extracted from out of the archive; nil
 	// leaves the links out.
 	Original OriginalFunc
+	// Status tells the status page how all stands; nil leaves the page out.
+	Status func(context.Context) (Status, error)
+	// Why says why a URL was not fetched, in a language; nil leaves the form out.
+	Why func(ctx context.Context, lang, url string) ([]WhyAnswer, error)
+	// Metrics serves /metrics; nil leaves it out.
+	Metrics http.Handler
 }
 
 // Server serves the pages. It is an http.Handler, safe for concurrent use.
@@ -113,6 +119,9 @@ type Server struct {
 	health     func() map[string]any
 	digest     http.Handler
 	original   OriginalFunc
+	status     func(context.Context) (Status, error)
+	why        func(ctx context.Context, lang, url string) ([]WhyAnswer, error)
+	metrics    http.Handler
 
 	subscriptions *Subscriptions
 	account       bool
@@ -141,6 +150,7 @@ func New(opts Options) (*Server, error) {
 	s := &Server{
 		store: opts.Store, log: opts.Logger, language: opts.Language, user: opts.User, now: opts.Now, loc: opts.Location,
 		crawl: opts.Crawl, health: opts.Health, digest: opts.Digest, original: opts.Original, subscriptions: opts.Subscriptions, account: opts.Account, names: opts.Names, sources: opts.Sources,
+		status: opts.Status, why: opts.Why, metrics: opts.Metrics,
 		categories: map[string]classify.Category{}, colors: map[string]int{}, hosts: map[string]bool{},
 		cross: http.NewCrossOriginProtection(), mux: http.NewServeMux(),
 		templates: map[string]*template.Template{}, assets: map[string]asset{},
@@ -202,6 +212,14 @@ func (s *Server) routes() {
 		s.mux.HandleFunc("GET /subscriptions/{name}/preview", s.getPreview)
 		s.mux.HandleFunc("POST /subscriptions/{name}/test", s.postTest)
 	}
+	if s.status != nil || s.why != nil {
+		s.mux.HandleFunc("GET /status", s.getStatus)
+		s.mux.HandleFunc("GET /api/status", s.apiStatus)
+		s.mux.HandleFunc("GET /api/why", s.apiWhy)
+	}
+	if s.metrics != nil {
+		s.mux.Handle("GET /metrics", s.metrics)
+	}
 	if s.digest != nil {
 		s.mux.Handle("/digest/", http.StripPrefix("/digest", s.digest))
 		s.mux.HandleFunc("GET /digest", func(w http.ResponseWriter, r *http.Request) {
@@ -214,7 +232,7 @@ func (s *Server) routes() {
 }
 
 // pages are the templates that stand inside base.html.
-var pages = [...]string{"queue", "post", "bulk", "overview", "audit", "help", "problem", "subscriptions"}
+var pages = [...]string{"queue", "post", "bulk", "overview", "status", "audit", "help", "problem", "subscriptions"}
 
 // load parses templates and assets; both are embedded, so that a mistake in
 // them shows at the first start.
@@ -257,7 +275,7 @@ type view struct {
 	Page, Title              string // template name, text of the title
 	Here                     string // this page's own address, for links that lead back
 	Digest, Subscriptions    bool
-	Account                  bool
+	Account, Status          bool
 	Notice                   *notice
 	Body                     any
 }
@@ -267,7 +285,7 @@ type view struct {
 func (s *Server) render(w http.ResponseWriter, r *http.Request, status int, page, title string, body any) {
 	lang := s.lang(r)
 	v := view{Lang: lang, Theme: theme(r), User: s.user(r), Token: s.token(w, r), Page: page, Title: title,
-		Here: here(r), Digest: s.digest != nil, Subscriptions: s.subscriptions != nil, Account: s.account, Notice: s.takeNotice(w, r), Body: body}
+		Here: here(r), Digest: s.digest != nil, Subscriptions: s.subscriptions != nil, Account: s.account, Status: s.status != nil || s.why != nil, Notice: s.takeNotice(w, r), Body: body}
 	var buf bytes.Buffer
 	if err := s.templates[lang+"/"+page].ExecuteTemplate(&buf, "base.html", v); err != nil {
 		s.log.Error("rendering a page", "page", page, "err", err)

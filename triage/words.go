@@ -21,7 +21,7 @@ func knownLanguage(lang string) bool { return slices.Contains(languages[:], lang
 // text returns the words of the pages for a key, or the key itself, so that a
 // missing one is seen and not silent.
 func text(lang, key string) string {
-	for _, table := range [...]map[string]classify.Name{words, labels} {
+	for _, table := range [...]map[string]classify.Name{words, labels, statusWords} {
 		if n, ok := table[key]; ok {
 			return n.In(lang)
 		}
@@ -32,8 +32,10 @@ func text(lang, key string) string {
 // label names an id of a fixed list; ids that no list knows are shown as they
 // are, for the store may be newer or the operators' own.
 func label(lang, list, id string) string {
-	if n, ok := labels[list+"."+id]; ok {
-		return n.In(lang)
+	for _, table := range [...]map[string]classify.Name{labels, statusWords} {
+		if n, ok := table[list+"."+id]; ok {
+			return n.In(lang)
+		}
 	}
 	return id
 }
@@ -86,7 +88,12 @@ func (s *Server) funcs(lang string) template.FuncMap {
 			}
 			return plain(value)
 		},
-		"add": func(a, b int) int { return a + b },
+		"add":   func(a, b int) int { return a + b },
+		"bytes": Bytes,
+		"ago":   func(t time.Time) string { return Ago(lang, s.now().Sub(t)) },
+		"ahead": func(t time.Time) bool { return t.After(s.now()) },
+		"clock": func(t time.Time) string { return s.clock(t) },
+		"why":   func(u string) string { return "/status?" + url.Values{"url": {u}}.Encode() + "#why" },
 	}
 }
 
@@ -96,6 +103,18 @@ func (s *Server) when(t time.Time) string {
 		return "—"
 	}
 	return t.In(s.loc).Format("2006-01-02 15:04")
+}
+
+// clock writes a time of today without its day.
+func (s *Server) clock(t time.Time) string {
+	if t.IsZero() {
+		return "—"
+	}
+	t = t.In(s.loc)
+	if now := s.now().In(s.loc); t.YearDay() != now.YearDay() || t.Year() != now.Year() {
+		return t.Format("01-02 15:04")
+	}
+	return t.Format("15:04:05")
 }
 
 // bounded keeps a share between 0 and 1; stored verdicts are not trusted.

@@ -24,7 +24,7 @@ func TestEveryTextStandsInBothLanguages(t *testing.T) {
 		}
 		return strings.Join(found, "")
 	}
-	for _, table := range []map[string]classify.Name{words, labels} {
+	for _, table := range []map[string]classify.Name{words, labels, statusWords} {
 		for key, n := range table {
 			if n.Zh == "" || n.En == "" || count(n.Zh) != count(n.En) {
 				t.Errorf("%s: %q and %q", key, n.Zh, n.En)
@@ -34,6 +34,12 @@ func TestEveryTextStandsInBothLanguages(t *testing.T) {
 	for key := range words {
 		if _, twice := labels[key]; twice {
 			t.Errorf("%s stands in both tables", key)
+		}
+	}
+	for key := range statusWords {
+		_, word := words[key]
+		if _, named := labels[key]; word || named {
+			t.Errorf("%s stands in two tables", key)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"qingyuan/crawler"
+	"qingyuan/index"
 )
 
 // runCrawl crawls the configured sites: for ever, or one pass with -once.
@@ -18,10 +19,14 @@ func runCrawl(ctx context.Context, std stdio, args []string) error {
 	f := newFlags(std, "crawl", "", "data", "dict")
 	once := f.Bool("once", false, "make one pass over all sites and end")
 	asJSON := f.Bool("json", false, "print the summary as JSON (with -once)")
+	metricsAddr := f.String("metrics", "", "serve Prometheus metrics at `host:port`, path /metrics; without a host on loopback only")
 	c, err := f.parse(args)
 	if err != nil {
 		return err
 	}
+	view := newLiveView(std, c.Language)
+	defer view.close()
+	std.err = view
 	logger := newLogger(std, c)
 	sites, sources, err := openSites(c, logger)
 	if err != nil {
@@ -41,10 +46,19 @@ func runCrawl(ctx context.Context, std stdio, args []string) error {
 		return err
 	}
 	hits := newCounter()
-	p, err := openPipeline(ctx, c, pipelineOptions{sources: sources, logger: logger, onHit: hits.add, live: live})
+	observed, err := observe(observeOptions{config: c, logger: logger, sources: sources, view: view, metricsAddr: *metricsAddr})
 	if err != nil {
 		return err
 	}
+	defer observed.close()
+	p, err := openPipeline(ctx, c, pipelineOptions{sources: sources, logger: logger, onEvent: observed.watch.event, metrics: observed.metrics, live: live,
+		onHit: func(r index.Record) { hits.add(r); observed.watch.hit(r) }})
+	if err != nil {
+		return err
+	}
+	observed.crawls(p)
+	observed.watch.edits, sites.changed = sites, observed.watch.follow
+	observed.begin(ctx, std.err, nil)
 	watching, stopWatching := context.WithCancel(ctx)
 	wait := followEdits(watching, live)
 	defer wait()
@@ -53,11 +67,10 @@ func runCrawl(ctx context.Context, std stdio, args []string) error {
 	summary, err := p.crawler.Run(ctx, *once)
 	stopWatching()
 	waitSites() // before the frontier is closed
-	closeErr := p.close()
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		err = nil // the operator ended it; nothing is lost
 	}
-	if err := errors.Join(err, closeErr); err != nil {
+	if err := observed.end(err); err != nil {
 		return err
 	}
 	if *asJSON {

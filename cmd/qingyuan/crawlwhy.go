@@ -11,8 +11,10 @@ import (
 	"strings"
 	"time"
 
+	"qingyuan/classify"
 	"qingyuan/crawler"
 	frontiersqlite "qingyuan/crawler/frontier/sqlite"
+	"qingyuan/triage"
 )
 
 // runCrawlWhy is qingyuan crawl why: why a URL was not fetched, or when it was
@@ -80,18 +82,26 @@ var whyWords = map[crawler.WhyCode][2]string{
 	crawler.WhyTrap:    {"未抓取：判定为爬虫陷阱", "not fetched: taken for a crawler trap"},
 }
 
+// whySentence is the answer in short.
+func whySentence(w crawler.Why, lang string) string {
+	return classify.Name{Zh: whyWords[w.Code][0], En: whyWords[w.Code][1]}.In(lang)
+}
+
 // whyText tells a person.
 func whyText(w crawler.Why, lang string, now time.Time) string {
-	n, labels := 0, [...]string{"原因", "规范网址", "站点", "页面规则", "时间", "最早下次抓取", "同主机排在前面", "已失败次数", "来自", "HTTP 状态"}
-	if lang == "en" {
-		n, labels = 1, [...]string{"reason", "known as", "site", "page rule", "at", "not fetched again before", "pages of the host ahead", "failed tries", "found on", "HTTP status"}
-	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n  %s", w.URL, whyWords[w.Code][n])
-	line := func(label int, value string) {
-		if value != "" {
-			fmt.Fprintf(&b, "\n  %s: %s", labels[label], value)
-		}
+	fmt.Fprintf(&b, "%s\n  %s", w.URL, whySentence(w, lang))
+	for _, l := range whyLines(w, lang, now) {
+		fmt.Fprintf(&b, "\n  %s: %s", l.Label, l.Value)
+	}
+	return b.String()
+}
+
+// whyLines are the details of an answer.
+func whyLines(w crawler.Why, lang string, now time.Time) (lines []triage.WhyLine) {
+	labels := [...]string{"原因", "规范网址", "站点", "页面规则", "时间", "最早下次抓取", "同主机排在前面", "已失败次数", "来自", "HTTP 状态"}
+	if lang == "en" {
+		labels = [...]string{"reason", "known as", "site", "page rule", "at", "not fetched again before", "pages of the host ahead", "failed tries", "found on", "HTTP status"}
 	}
 	at := func(t time.Time) string {
 		if t.IsZero() {
@@ -105,20 +115,15 @@ func whyText(w crawler.Why, lang string, now time.Time) string {
 		}
 		return fmt.Sprint(n)
 	}
-	line(0, w.Reason)
-	line(1, w.DuplicateOf)
-	line(2, w.Source)
-	line(3, w.Page)
-	line(4, at(w.At))
 	next := at(w.Next)
 	if next != "" && w.Next.After(now) {
 		wait := w.Next.Sub(now).Round(time.Second)
 		next += " (" + map[bool]string{false: wait.String() + " 后", true: "in " + wait.String()}[lang == "en"] + ")"
 	}
-	line(5, next)
-	line(6, number(w.Ahead))
-	line(7, number(w.Tries))
-	line(8, w.Parent)
-	line(9, number(w.Status))
-	return b.String()
+	for i, value := range [...]string{w.Reason, w.DuplicateOf, w.Source, w.Page, at(w.At), next, number(w.Ahead), number(w.Tries), w.Parent, number(w.Status)} {
+		if value != "" {
+			lines = append(lines, triage.WhyLine{Label: labels[i], Value: value})
+		}
+	}
+	return lines
 }

@@ -14,9 +14,11 @@ import (
 	"syscall"
 	"time"
 
+	"qingyuan/classify"
 	"qingyuan/crawler"
 	"qingyuan/index"
 	"qingyuan/town"
+	"qingyuan/triage"
 )
 
 // runDemo serves the bundled town, crawls it for real, and shows the hits.
@@ -41,9 +43,22 @@ func runDemo(ctx context.Context, std stdio, args []string) error {
 	if c.Log.Level == "info" {
 		c.Log.Level = "error" // the progress display says the rest
 	}
+	var view *liveView
+	if !*asJSON {
+		view = newLiveView(std, c.Language)
+		defer view.close()
+		std.err = view
+	}
 	logger := newLogger(std, c)
 	crawler.ClearCollyEnv()
-	d := demo{std: std, config: c, logger: logger, hits: newCounter(), watch: newCrawlWatch(), quiet: *asJSON}
+	watched, err := observe(observeOptions{config: c, logger: logger, view: view})
+	if err != nil {
+		return err
+	}
+	if view != nil {
+		view.telling(std.err)
+	}
+	d := demo{std: std, config: c, logger: logger, hits: newCounter(), watched: watched}
 	var ln net.Listener
 	if !*once {
 		// Before the crawl: a bad address must not come to light after it.
@@ -58,6 +73,9 @@ func runDemo(ctx context.Context, std stdio, args []string) error {
 	}
 	if err != nil {
 		return err
+	}
+	if d.interrupted {
+		return errors.New("interrupted before the pass was over; started again on the same data folder it goes on where it stood")
 	}
 	if err := d.countIndex(ctx, &summary); err != nil {
 		return err
@@ -127,8 +145,10 @@ type demo struct {
 	logger *slog.Logger
 	town   *town.Town
 	hits   *counter
-	watch  *crawlWatch
-	quiet  bool
+
+	sources     []*crawler.Source
+	watched     *observed
+	interrupted bool // by a signal, before the pass was over
 }
 
 // crawl starts the town and makes one pass over it.
@@ -147,16 +167,21 @@ func (d *demo) crawl(ctx context.Context) (crawler.Summary, error) {
 	if err != nil {
 		return crawler.Summary{}, err
 	}
-	progress := newProgress(d.std.err, sources, d.hits, d.quiet, d.config.Language)
-	p, err := openPipeline(ctx, d.config, pipelineOptions{sources: sources, logger: d.logger, onEvent: func(e crawler.Event) { progress.event(e); d.watch.event(e) }, onHit: d.hits.add,
-		frontier: fmt.Sprintf("demo-frontier-%d.db", port), backoff: crawler.Backoff{Base: 100 * time.Millisecond, Max: time.Second}})
+	d.sources, d.watched.frontier = sources, fmt.Sprintf("demo-frontier-%d.db", port)
+	w := d.watched
+	w.watch.follow(sources)
+	p, err := openPipeline(ctx, d.config, pipelineOptions{sources: sources, logger: d.logger, onEvent: w.watch.event, metrics: w.metrics, onHit: func(r index.Record) { d.hits.add(r); w.watch.hit(r) },
+		frontier: w.frontier, backoff: crawler.Backoff{Base: 100 * time.Millisecond, Max: time.Second}})
 	if err != nil {
 		return crawler.Summary{}, err
 	}
+	w.crawls(p)
+	w.begin(ctx, d.std.err, nil)
 	summary, err := p.crawler.Run(ctx, true)
-	progress.close()
-	d.watch.stop()
-	return summary, errors.Join(err, p.close())
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		d.interrupted, err = true, nil
+	}
+	return summary, w.end(err)
 }
 
 func townSources(t *town.Town) ([]*crawler.Source, error) {
@@ -219,15 +244,24 @@ func (d *demo) serve(ctx context.Context, ln net.Listener) error {
 	for _, s := range d.town.Sites() {
 		titles[s.Name] = s.Title
 	}
-	handler, err := newPages(d.config, store, d.logger, titles, d.watch)
+	board := newStatusBoard(d.config, d.logger, d.watched.frontier, d.watched.watch, nil, d.sources)
+	defer board.close() //nolint:errcheck // it was only read from
+	board.store, board.metrics = store, d.watched.metrics.handler()
+	var state func(context.Context) (triage.Status, error) = board.crawlState // the crawl's own frontier is closed
+	d.watched.state.Store(&state)
+	dict, err := classify.LoadDictionary(dictionaryFS(d.config))
+	if err != nil {
+		return err
+	}
+	handler, err := dictionaryPages(d.config, dict, store, d.logger, titles, d.watched.watch, nil, nil, board)
 	if err != nil {
 		return err
 	}
 	base := "http://" + ln.Addr().String()
 	if d.config.Language == "en" {
-		fmt.Fprintf(d.std.out, "\nTriage pages:   %s/\nToday's digest: %s/digest\nCtrl-C ends.\n", base, base)
+		fmt.Fprintf(d.std.out, "\nTriage pages:   %s/\nStatus:         %s/status\nToday's digest: %s/digest\nCtrl-C ends.\n", base, base, base)
 	} else {
-		fmt.Fprintf(d.std.out, "\n研判页面：%s/\n今日摘要：%s/digest\n按 Ctrl-C 结束。\n", base, base)
+		fmt.Fprintf(d.std.out, "\n研判页面：%s/\n采集状态：%s/status\n今日摘要：%s/digest\n按 Ctrl-C 结束。\n", base, base, base)
 	}
-	return servePages(ctx, ln, handler)
+	return servePages(ctx, ln, d.watched.metrics.web(handler))
 }

@@ -42,6 +42,9 @@ func runDigest(ctx context.Context, std stdio, args []string) error {
 	if err != nil {
 		return err
 	}
+	if err := noteDigest(c, day); err != nil {
+		newLogger(std, c).Warn("which digest was built last could not be noted", "error", err)
+	}
 	switch *format {
 	case "text":
 		return d.Text(std.out)

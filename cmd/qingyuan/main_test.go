@@ -10,10 +10,11 @@ import (
 )
 
 // TestMain lets a test start this binary again as the real command, in order
-// to kill it.
+// to kill or interrupt it.
 func TestMain(m *testing.M) {
 	if args := os.Getenv("QINGYUAN_TEST_COMMAND"); args != "" {
-		os.Exit(run(context.Background(), stdio{strings.NewReader(""), os.Stdout, os.Stderr}, strings.Split(args, "\x1f")))
+		ctx, _ := untilSignal(context.Background())
+		os.Exit(run(ctx, stdio{strings.NewReader(""), os.Stdout, os.Stderr}, strings.Split(args, "\x1f")))
 	}
 	if file := os.Getenv(envBenchCrawl); file != "" {
 		if err := crawlWithoutIndex(context.Background(), file); err != nil {

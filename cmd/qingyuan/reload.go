@@ -67,7 +67,8 @@ func followEdits(ctx context.Context, live *classify.Live) (wait func()) {
 // they show its names. Requests under way end on the old ones.
 type livePages struct {
 	logger  *slog.Logger
-	sender  *sender // of digests; nil when nobody subscribed
+	sender  *sender      // of digests; nil when nobody subscribed
+	board   *statusBoard // nil: no status page
 	make    func(*classify.Dictionary) (http.Handler, error)
 	current atomic.Pointer[http.Handler]
 
@@ -83,7 +84,7 @@ func (p *livePages) open(c config, store index.Store, titles map[string]string, 
 		p.titles = titles
 	}
 	p.make = func(d *classify.Dictionary) (http.Handler, error) {
-		return dictionaryPages(c, d, store, p.logger, p.titles, watch, live, p.sender)
+		return dictionaryPages(c, d, store, p.logger, p.titles, watch, live, p.sender, p.board)
 	}
 	p.mu.Unlock()
 	if live != nil {
@@ -152,7 +153,7 @@ func health(watch *crawlWatch, live *classify.Live) func() map[string]any {
 		if refused := watch.refusedSites(); len(refused) > 0 {
 			answer["sites_refused"] = refused
 		}
-		if paused := watch.paused(); len(paused) > 0 {
+		if paused := watch.behindWalls(); len(paused) > 0 {
 			answer["paused_sites"] = paused
 		}
 		if drifts := watch.drifting(); len(drifts) > 0 {

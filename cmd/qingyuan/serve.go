@@ -24,10 +24,14 @@ import (
 func runServe(ctx context.Context, std stdio, args []string) error {
 	f := newFlags(std, "serve", "", "data", "addr", "lang", "dict")
 	noCrawl := f.Bool("no-crawl", false, "serve the pages only; crawl in another process")
+	metricsAddr := f.String("metrics", "", "serve Prometheus metrics at `host:port` too; they are at /metrics of the pages anyway")
 	c, err := f.parse(args)
 	if err != nil {
 		return err
 	}
+	view := newLiveView(std, c.Language)
+	defer view.close()
+	std.err = view
 	logger := newLogger(std, c)
 	ln, err := net.Listen("tcp", c.Addr)
 	if err != nil {
@@ -40,21 +44,22 @@ func runServe(ctx context.Context, std stdio, args []string) error {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	var watch *crawlWatch
-	if !*noCrawl {
+	observed, err := observe(observeOptions{config: c, logger: logger, view: view, metricsAddr: *metricsAddr})
+	if err != nil {
+		return err
+	}
+	defer observed.close()
+	if observed.watching(!*noCrawl) {
 		lock, err := lockCrawl(c)
 		if err != nil {
 			return err
 		}
 		defer lock.Close()
-		watch = newCrawlWatch()
-		watch.lang = c.Language
-		run, closeCrawl, err := serveCrawl(ctx, c, logger, watch, live, pages)
-		if err != nil {
+		if err := serveCrawl(ctx, c, logger, observed, live, pages); err != nil {
 			return err
 		}
-		defer closeCrawl()
-		group.Go(run)
+		defer func() { observed.pages.close() }() //nolint:errcheck // an error before the crawl began tells more
+		defer view.close()
 	}
 	store, err := openStore(ctx, c)
 	if err != nil {
@@ -65,62 +70,96 @@ func runServe(ctx context.Context, std stdio, args []string) error {
 		return err
 	}
 	defer pages.sender.close()
-	users, err := openAccounts(ctx, c)
+	users, err := openAccounts(ctx, &c)
 	if err != nil {
 		return err
 	}
 	defer users.Close()
-	if c.Accounts.Required, err = loginRequired(ctx, c, users); err != nil {
-		return err
-	}
-	if err := pages.open(c, store, siteTitles(c, logger), watch, live); err != nil {
+	pages.board = observed.board(c, store, live)
+	defer pages.board.close() //nolint:errcheck // it was only read from
+	if err := pages.open(c, store, siteTitles(c, logger), observed.watch, live); err != nil {
 		return err
 	}
 	handler, invite, err := guardPages(ctx, c, users, store, pages, logger)
 	if err != nil {
 		return err
 	}
-	scheme := "http"
-	if c.TLS.CertFile != "" {
-		cert, err := tls.LoadX509KeyPair(c.TLS.CertFile, c.TLS.KeyFile)
-		if err != nil {
-			return fmt.Errorf("tls: %w", err)
-		}
-		ln, scheme = tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}), "https"
+	ln, scheme, err := withTLS(c, ln)
+	if err != nil {
+		return err
 	}
 	if invite != "" {
 		fmt.Fprintf(std.err, "No admin can log in yet. Set the password of the user admin here, once, within 24 hours:\n%s\n", invite)
 	}
 	defer followEdits(ctx, live)() // ctx has ended when the group has
 	fmt.Fprintf(std.out, "%s://%s/\n", scheme, ln.Addr())
-	group.Go(func() error { return servePages(ctx, ln, handler) })
-	return group.Wait()
+	observed.begin(ctx, std.err, pages.board.crawlState)
+	if !*noCrawl {
+		group.Go(func() error { return runWatched(ctx, observed) })
+	}
+	group.Go(func() error { return servePages(ctx, ln, observed.metrics.web(handler)) })
+	return observed.end(group.Wait())
 }
 
-// serveCrawl wires the endless crawl; run ends without error when ctx does.
-func serveCrawl(ctx context.Context, c config, logger *slog.Logger, watch *crawlWatch, live *classify.Live, pages *livePages) (run func() error, done func() error, err error) {
+// board is the status page of what is observed.
+func (w *observed) board(c config, store index.Store, live *classify.Live) *statusBoard {
+	b := newStatusBoard(c, w.logger, w.frontier, w.watch, live, nil)
+	b.store, b.metrics = store, w.metrics.handler()
+	return b
+}
+
+// watching says whether a crawl of this process is watched.
+func (w *observed) watching(crawl bool) bool {
+	if !crawl {
+		w.watch = nil
+	}
+	return crawl
+}
+
+// withTLS makes a listener speak HTTPS when there is a certificate.
+func withTLS(c config, ln net.Listener) (net.Listener, string, error) {
+	if c.TLS.CertFile == "" {
+		return ln, "http", nil
+	}
+	cert, err := tls.LoadX509KeyPair(c.TLS.CertFile, c.TLS.KeyFile)
+	if err != nil {
+		return nil, "", fmt.Errorf("tls: %w", err)
+	}
+	return tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}), "https", nil
+}
+
+// serveCrawl opens the endless crawl.
+func serveCrawl(ctx context.Context, c config, logger *slog.Logger, w *observed, live *classify.Live, pages *livePages) error {
 	sites, sources, err := openSites(c, logger)
 	if err != nil {
-		return nil, nil, err
-	}
-	watch.sites, sites.changed = sites, pages.retitle
-	crawler.ClearCollyEnv()
-	p, err := openPipeline(ctx, c, pipelineOptions{sources: sources, logger: logger, onEvent: watch.event, live: live})
-	if err != nil {
-		return nil, nil, err
-	}
-	watch.frontier = p.frontier
-	return func() error {
-		defer watch.stop()
-		following, stop := context.WithCancel(ctx)
-		defer sites.follow(following, p.crawler)()
-		defer stop()
-		_, err := p.crawler.Run(ctx, false)
-		if errors.Is(err, context.Canceled) {
-			return nil
-		}
 		return err
-	}, p.close, nil
+	}
+	w.watch.lang, w.watch.edits = c.Language, sites
+	sites.changed = func(sources []*crawler.Source) {
+		w.watch.follow(sources)
+		pages.retitle(sources)
+	}
+	crawler.ClearCollyEnv()
+	w.watch.follow(sources)
+	p, err := openPipeline(ctx, c, pipelineOptions{sources: sources, logger: logger, onEvent: w.watch.event, onHit: w.watch.hit, metrics: w.metrics, live: live})
+	if err != nil {
+		return err
+	}
+	w.crawls(p)
+	return nil
+}
+
+// runWatched crawls until ctx ends, which is no error.
+func runWatched(ctx context.Context, w *observed) error {
+	defer w.watch.stop()
+	following, stop := context.WithCancel(ctx)
+	defer w.watch.edits.follow(following, w.pages.crawler)()
+	defer stop()
+	_, err := w.pages.crawler.Run(ctx, false)
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
 }
 
 // newPages is the web pages over a store: triage, and the digest of a day.
@@ -131,17 +170,20 @@ func newPages(c config, store index.Store, logger *slog.Logger, titles map[strin
 	if err != nil {
 		return nil, err
 	}
-	return dictionaryPages(c, dict, store, logger, titles, watch, nil, nil)
+	return dictionaryPages(c, dict, store, logger, titles, watch, nil, nil, nil)
 }
 
 // dictionaryPages is newPages with the names of a dictionary; live, when not
-// nil, tells what is wrong with its edits.
-func dictionaryPages(c config, dict *classify.Dictionary, store index.Store, logger *slog.Logger, titles map[string]string, watch *crawlWatch, live *classify.Live, sender *sender) (http.Handler, error) {
+// nil, tells what is wrong with its edits; board, when not nil, has a page.
+func dictionaryPages(c config, dict *classify.Dictionary, store index.Store, logger *slog.Logger, titles map[string]string, watch *crawlWatch, live *classify.Live, sender *sender, board *statusBoard) (http.Handler, error) {
 	opts := triage.Options{Store: store, Categories: dict.Categories, Names: dict.Names(), Sources: titles, Logger: logger, Language: c.Language, Hosts: c.hosts(), User: pageUser, Account: c.Accounts.Required == "on",
 		Digest: withReceivers(digestHandler(c, store, dict.Categories, logger), sender), Original: originalOf(c), Health: sender.health(health(watch, live)),
 		Subscriptions: sender.pages()}
 	if watch != nil {
 		opts.Crawl = crawlStatus(watch, live)
+	}
+	if board != nil {
+		opts.Status, opts.Why, opts.Metrics = board.status, board.why, board.metrics
 	}
 	return triage.New(opts)
 }
@@ -191,6 +233,9 @@ func digestHandler(c config, store index.Store, categories []classify.Category, 
 			logger.Error("building the digest failed", "error", err)
 			http.Error(w, "internal error", http.StatusInternalServerError)
 			return
+		}
+		if err := noteDigest(c, day); err != nil {
+			logger.Warn("which digest was built last could not be noted", "error", err)
 		}
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'")

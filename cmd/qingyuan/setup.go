@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"qingyuan/archive"
@@ -166,6 +167,9 @@ type pipeline struct {
 	frontier frontier.Frontier
 	crawler  *crawler.Crawler
 	archive  *archive.Writer // nil: nothing is archived
+
+	closing sync.Once
+	closed  error
 }
 
 // pipelineOptions are what a command adds to the config.
@@ -177,6 +181,7 @@ type pipelineOptions struct {
 	live    *classify.Live     // judges the posts; nil: the dictionaries as they are now
 	store   index.Store        // where records go, closed with the pipeline; nil: the embedded index
 	backoff crawler.Backoff
+	metrics *crawlMetrics // nil: nothing is counted
 	// frontier is the file of the frontier in the data folder; frontier.db by
 	// default.
 	frontier string
@@ -227,21 +232,25 @@ func openPipeline(ctx context.Context, c config, opts pipelineOptions) (*pipelin
 		store.Close()
 		return nil, fmt.Errorf("opening the frontier in %s: %w", c.Data, err)
 	}
-	p := &pipeline{store: store, frontier: f, writer: index.NewWriter(store, index.WriterOptions{MaxDelay: gatherRecords, Workers: c.Crawl.Workers, Logger: opts.logger})}
+	p := &pipeline{store: store, frontier: f, writer: index.NewWriter(opts.metrics.store(store), index.WriterOptions{MaxDelay: gatherRecords, Workers: c.Crawl.Workers, Logger: opts.logger})}
 	var rt http.RoundTripper
 	if p.archive, err = openArchive(c, store, opts.logger); err == nil {
 		rt, err = newTransport(c, opts, p.archive, dictionary)
 	}
 	if err == nil {
 		p.crawler, err = crawler.New(opts.sources, crawler.Options{
-			Frontier: f, Transport: rt, Workers: c.Crawl.Workers, MaxTries: c.Crawl.Tries, Logger: opts.logger,
-			UserAgent: transport.UserAgent(version, c.Crawl.Contact), OnEvent: opts.onEvent, Backoff: opts.backoff,
-			Sink: sink(judge, newGrouper(store), p.writer, func(r index.Record) {
+			Frontier: f, Transport: rt, OnWait: opts.metrics.waited, OnRefused: opts.metrics.leftOut, Workers: c.Crawl.Workers, MaxTries: c.Crawl.Tries, Logger: opts.logger,
+			UserAgent: transport.UserAgent(version, c.Crawl.Contact), OnEvent: opts.event, Backoff: opts.backoff,
+			Sink: opts.metrics.sink(sink(judge, newGrouper(store), p.writer, func(r index.Record) {
+				opts.metrics.judged(r)
+				if !r.Verdict.Flagged {
+					return
+				}
 				p.crawler.Flagged(r.Post)
 				if opts.onHit != nil {
 					opts.onHit(r)
 				}
-			}),
+			})),
 			Deleted: deleted(store, opts.logger),
 		})
 	}
@@ -257,14 +266,28 @@ func newTransport(c config, opts pipelineOptions, w *archive.Writer, dictionary 
 	if w != nil {
 		o.OnBody = keep(w, dictionary)
 	}
-	return transport.New(o)
+	o.OnBody = opts.metrics.body(o.OnBody)
+	t, err := transport.New(o)
+	if err != nil {
+		return nil, err
+	}
+	return opts.metrics.transport(t), nil
+}
+
+// event passes a step of the crawl on to who counts and who shows it.
+func (o *pipelineOptions) event(e crawler.Event) {
+	o.metrics.event(e)
+	if o.onEvent != nil {
+		o.onEvent(e)
+	}
 }
 
 // judgement gives the verdict on a post; see classify.Classifier.Classify.
 type judgement func(post.Post) (classify.Verdict, error)
 
-// sink classifies the posts of a page, groups them and waits until they are durable.
-func sink(judge judgement, g *campaign.Grouper, w *index.Writer, onHit func(index.Record)) crawler.Sink {
+// sink classifies the posts of a page, groups them and waits until they are
+// durable; each record is then told to onStored.
+func sink(judge judgement, g *campaign.Grouper, w *index.Writer, onStored func(index.Record)) crawler.Sink {
 	return func(ctx context.Context, posts []post.Post) error {
 		recs := make([]index.Record, 0, len(posts))
 		for _, p := range posts {
@@ -281,8 +304,8 @@ func sink(judge judgement, g *campaign.Grouper, w *index.Writer, onHit func(inde
 			return err
 		}
 		for _, r := range recs {
-			if r.Verdict.Flagged && onHit != nil {
-				onHit(r)
+			if onStored != nil {
+				onStored(r)
 			}
 		}
 		return nil
@@ -303,7 +326,13 @@ func deleted(store index.Store, logger *slog.Logger) func(context.Context, crawl
 	}
 }
 
+// close writes what is open to the end. It may be called again.
 func (p *pipeline) close() error {
+	p.closing.Do(func() { p.closed = p.closeAll() })
+	return p.closed
+}
+
+func (p *pipeline) closeAll() error {
 	var first error
 	closers := []func() error{p.writer.Close, p.frontier.Close, p.store.Close}
 	if p.archive != nil {

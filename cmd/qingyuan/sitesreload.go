@@ -214,5 +214,5 @@ func (w *crawlWatch) refusedSites() []string {
 	if w == nil {
 		return nil
 	}
-	return w.sites.refused()
+	return w.edits.refused()
 }

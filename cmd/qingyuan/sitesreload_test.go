@@ -72,7 +72,7 @@ func TestEditsOfSitesAreTakenUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	watch.sites, sites.changed = sites, pages.retitle
+	watch.edits, sites.changed = sites, pages.retitle
 	events := make(chan crawler.Event, 10_000)
 	p, err := openPipeline(t.Context(), c, pipelineOptions{sources: sources, logger: logger, onEvent: func(e crawler.Event) { watch.event(e); events <- e }})
 	if err != nil {

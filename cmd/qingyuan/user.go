@@ -50,8 +50,8 @@ func (a accountsConfig) proxies() ([]netip.Prefix, error) {
 	return out, nil
 }
 
-// openAccounts opens the users' file.
-func openAccounts(ctx context.Context, c config) (*accounts.DB, error) {
+// openAccounts opens the users' file and settles whether logins are required.
+func openAccounts(ctx context.Context, c *config) (*accounts.DB, error) {
 	if err := os.MkdirAll(c.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("making the data folder: %w", err)
 	}
@@ -63,6 +63,10 @@ func openAccounts(ctx context.Context, c config) (*accounts.DB, error) {
 	if err := os.Chmod(file, 0o600); err != nil {
 		db.Close()
 		return nil, fmt.Errorf("keeping the accounts to this user: %w", err)
+	}
+	if c.Accounts.Required, err = loginRequired(ctx, *c, db); err != nil {
+		db.Close()
+		return nil, err
 	}
 	return db, nil
 }
@@ -165,7 +169,7 @@ func runUser(ctx context.Context, std stdio, args []string) error {
 	if name == "" && args[0] != "list" {
 		return usage
 	}
-	db, err := openAccounts(ctx, c)
+	db, err := openAccounts(ctx, &c)
 	if err != nil {
 		return err
 	}
