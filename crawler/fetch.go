@@ -29,6 +29,7 @@ type visit struct {
 	source *Source
 	hops   []Hop // so far; the last is the page itself
 	at     time.Time
+	part   string // record id of the page that this is a part of; "" for a page
 }
 
 // Hop is one exchange of a chain of redirects.
@@ -42,6 +43,7 @@ type Visit struct {
 	Source string // name of the site
 	Config string // version of its config
 	Via    []Hop  // the redirects that led here, oldest first
+	Part   string // not "": this is no page but a part of one shown in a browser, whose record id this is
 }
 
 // VisitOf tells for which page an exchange under ctx is made; false when it is
@@ -51,7 +53,7 @@ func VisitOf(ctx context.Context) (Visit, bool) {
 	if !ok {
 		return Visit{}, false
 	}
-	return Visit{Source: v.source.Name, Config: v.source.version, Via: v.hops}, true
+	return Visit{Source: v.source.Name, Config: v.source.version, Via: v.hops, Part: v.part}, true
 }
 
 // SetArchive tells the crawl which record holds the exchange that was just

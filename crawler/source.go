@@ -44,6 +44,8 @@ type Source struct {
 	Gone         []string          `yaml:"gone"`          // texts, or css: selectors, of pages whose thread is gone
 	Walls        []WallRule        `yaml:"walls"`         // logins, captchas and other walls of this site, by kind
 	Recrawl      SourceRecrawl     `yaml:"recrawl"`       // when pages are fetched again; the crawl's own by default
+	Render       string            `yaml:"render"`        // never (default), auto, always: whether pages are shown in a browser
+	RenderHosts  []string          `yaml:"render_hosts"`  // other hosts that shown pages may load parts from; empty: any public one
 	Pages        []*PageRule       `yaml:"pages"`         // the first whose Match fits wins
 
 	file    string
@@ -61,6 +63,7 @@ type PageRule struct {
 	Format   string     `yaml:"format"`    // html (default), json, feed
 	Priority int        `yaml:"priority"`  // of links that lead here; higher first
 	MaxPages int        `yaml:"max_pages"` // such pages per pass; 0: as many as the source may fetch
+	Render   string     `yaml:"render"`    // as that of the source, for these pages; "": the source's
 	Thread   string     `yaml:"thread"`    // template of Post.ThreadURL
 	Data     *Field     `yaml:"data"`      // where an HTML page holds JSON; follow and posts then use paths
 	Follow   []Field    `yaml:"follow"`    // links to take
@@ -311,6 +314,7 @@ type Extraction struct {
 	// GoneThread is the Post.ThreadURL, or the page's own URL, of what is gone as
 	// a whole; "" when it is only a later page of a thread.
 	GoneThread string
+	Bare       string   // not "": what the page lacks of what its rule expects, so that a browser may show more
 	Warnings   []string // what looked wrong, for the operator
 }
 

@@ -62,6 +62,7 @@ func (c *sourceCheck) run() {
 	s.gone = c.marks(s.Gone, "gone")
 	c.checkWalls()
 	c.checkRecrawl()
+	c.rendering()
 	if len(s.Pages) == 0 {
 		c.add("there is no page rule", "say under pages which URLs hold what", "pages")
 	}
