@@ -88,6 +88,9 @@ type Options struct {
 	// Original reads what a post was extracted from out of the archive; nil
 	// leaves the links out.
 	Original OriginalFunc
+	// Evidence reads pictures and documents of pages with hits; nil leaves them
+	// out.
+	Evidence EvidenceFunc
 }
 
 // Server serves the pages. It is an http.Handler, safe for concurrent use.
@@ -109,6 +112,7 @@ type Server struct {
 	health     func() map[string]any
 	digest     http.Handler
 	original   OriginalFunc
+	evidence   EvidenceFunc
 
 	cross     *http.CrossOriginProtection
 	mux       *http.ServeMux
@@ -133,7 +137,7 @@ func New(opts Options) (*Server, error) {
 	}
 	s := &Server{
 		store: opts.Store, log: opts.Logger, language: opts.Language, user: opts.User, now: opts.Now, loc: opts.Location,
-		crawl: opts.Crawl, health: opts.Health, digest: opts.Digest, original: opts.Original, names: opts.Names, sources: opts.Sources,
+		crawl: opts.Crawl, health: opts.Health, digest: opts.Digest, original: opts.Original, evidence: opts.Evidence, names: opts.Names, sources: opts.Sources,
 		categories: map[string]classify.Category{}, colors: map[string]int{}, hosts: map[string]bool{},
 		cross: http.NewCrossOriginProtection(), mux: http.NewServeMux(),
 		templates: map[string]*template.Template{}, assets: map[string]asset{},
@@ -174,6 +178,7 @@ func (s *Server) routes() {
 	s.mux.HandleFunc("GET /{$}", s.getQueue)
 	s.mux.HandleFunc("GET /post/{id}", s.getPost)
 	s.mux.HandleFunc("GET /post/{id}/original", s.getOriginal)
+	s.mux.HandleFunc("GET /post/{id}/evidence/{n}", s.getEvidence)
 	s.mux.HandleFunc("POST /post/{id}/triage", s.postTriage)
 	s.mux.HandleFunc("POST /bulk", s.postBulk)
 	s.mux.HandleFunc("POST /undo", s.postUndo)

@@ -15,16 +15,18 @@ import (
 // config is configs/qingyuan.yaml. Defaults come first, the file over them,
 // then QINGYUAN_* environment variables, then flags.
 type config struct {
-	Data         string        `yaml:"data"`         // folder of everything that is kept
-	Addr         string        `yaml:"addr"`         // where the triage pages listen, host:port
-	Hosts        []string      `yaml:"hosts"`        // names the pages may be asked under besides localhost and loopback
-	Language     string        `yaml:"language"`     // zh or en
-	Sites        string        `yaml:"sites"`        // folder of site configs
-	Dictionaries string        `yaml:"dictionaries"` // folder; empty: the built-in ones
-	Model        string        `yaml:"model"`        // file; empty: the built-in one; none: rules alone
-	Crawl        crawlConfig   `yaml:"crawl"`
-	Archive      archiveConfig `yaml:"archive"`
-	Log          logConfig     `yaml:"log"`
+	Data         string         `yaml:"data"`         // folder of everything that is kept
+	Addr         string         `yaml:"addr"`         // where the triage pages listen, host:port
+	Hosts        []string       `yaml:"hosts"`        // names the pages may be asked under besides localhost and loopback
+	Language     string         `yaml:"language"`     // zh or en
+	Sites        string         `yaml:"sites"`        // folder of site configs
+	Dictionaries string         `yaml:"dictionaries"` // folder; empty: the built-in ones
+	Model        string         `yaml:"model"`        // file; empty: the built-in one; none: rules alone
+	Crawl        crawlConfig    `yaml:"crawl"`
+	Archive      archiveConfig  `yaml:"archive"`
+	Browser      browserConfig  `yaml:"browser"`
+	Evidence     evidenceConfig `yaml:"evidence"`
+	Log          logConfig      `yaml:"log"`
 }
 
 type crawlConfig struct {
@@ -43,6 +45,7 @@ func defaultConfig() config {
 		Data: "./data", Addr: "127.0.0.1:8686", Language: "zh", Sites: "configs/sites",
 		Crawl:   crawlConfig{Workers: 8, Tries: 5},
 		Archive: archiveConfig{Enabled: true, MaxFile: 512},
+		Browser: defaultBrowser(),
 		Log:     logConfig{Level: "info", Format: "text"},
 	}
 }
@@ -124,6 +127,10 @@ func (c *config) check(at func(problem, remedy string, path ...any) strictyaml.M
 	}
 	if c.Archive.KeepDays < 0 || c.Archive.KeepDays > 36_500 {
 		ms = append(ms, at(fmt.Sprintf("%d days are out of range", c.Archive.KeepDays), "use 1 to 36500, or 0 to keep everything", "archive", "keep_days"))
+	}
+	ms = append(ms, c.Browser.check(at)...)
+	if c.Evidence.Screenshot && !c.Archive.Enabled {
+		ms = append(ms, at("screenshots are kept in the archive, which is off", "set archive.enabled: true, or leave evidence out", "evidence", "screenshot"))
 	}
 	return ms
 }

@@ -120,6 +120,9 @@ func health(watch *crawlWatch, live *classify.Live) func() map[string]any {
 		if paused := watch.paused(); len(paused) > 0 {
 			answer["paused_sites"] = paused
 		}
+		if watch != nil && watch.browsing != nil {
+			answer["browser"] = watch.browsing.health()
+		}
 		return answer
 	}
 }

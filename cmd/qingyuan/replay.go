@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"time"
 
@@ -90,7 +91,8 @@ type replay struct {
 	sources map[string]*crawler.Source
 	judge   judgement
 	trans   *transport.Transport
-	only    string // source; "" for all
+	only    string          // source; "" for all
+	shown   map[string]bool // pages that were read as a browser showed them, by record id
 	report  replayReport
 	batch   []index.Record
 }
@@ -129,7 +131,11 @@ func newReplay(ctx context.Context, c config, only string) (*replay, error) {
 }
 
 func (r *replay) run(ctx context.Context, since time.Time) error {
-	err := r.archive.Captures(ctx, since, func(c archive.Capture) error { return r.page(ctx, c) }, func(err error) error {
+	var err error
+	if r.shown, err = r.archive.Converted(ctx); err != nil {
+		return err
+	}
+	err = r.archive.Captures(ctx, since, func(c archive.Capture) error { return r.page(ctx, c) }, func(err error) error {
 		if damage := (*archive.DamageError)(nil); errors.As(err, &damage) || errors.Is(err, archive.ErrNotFound) {
 			r.report.Skipped["damaged in the archive: see archive verify"]++
 			return nil
@@ -150,13 +156,21 @@ func (r *replay) page(ctx context.Context, c archive.Capture) error {
 	}
 	s := r.sources[name]
 	skip := func(why string) error { r.report.Skipped[why]++; return nil }
+	status := c.Entry.Status
+	if c.Entry.Type == archive.TypeConversion {
+		status = http.StatusOK
+	}
 	switch {
+	case c.About(aboutPart) != "":
+		return skip("part of a page that was shown in a browser")
+	case r.shown[c.Entry.ID]:
+		return skip("read as a browser showed it")
 	case s == nil:
 		return skip("the site is not configured (any more)")
 	case !c.Whole:
 		return skip("cut short when it was fetched")
-	case c.Entry.Status != 200:
-		return skip(fmt.Sprintf("status %d", c.Entry.Status))
+	case status != http.StatusOK:
+		return skip(fmt.Sprintf("status %d", status))
 	}
 	header, body, err := decodeCapture(r.trans, c, s.Charset)
 	if err != nil {
@@ -166,7 +180,7 @@ func (r *replay) page(ctx context.Context, c archive.Capture) error {
 	if canonical, _, err := crawler.Canonical(address); err == nil {
 		address = canonical
 	}
-	ex, err := s.Extract(crawler.Page{URL: address, Status: c.Entry.Status, Header: header, Body: body, FetchedAt: c.Entry.Time().UTC(),
+	ex, err := s.Extract(crawler.Page{URL: address, Status: status, Header: header, Body: body, FetchedAt: c.Entry.Time().UTC(),
 		Archive: post.Archive{File: c.File, RecordID: c.Entry.ID, SHA256: sum256(c.Body)}})
 	switch {
 	case errors.Is(err, crawler.ErrNoRule):

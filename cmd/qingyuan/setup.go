@@ -165,6 +165,7 @@ type pipeline struct {
 	frontier frontier.Frontier
 	crawler  *crawler.Crawler
 	archive  *archive.Writer // nil: nothing is archived
+	browsing *browsing       // nil: no browser is wanted
 }
 
 // pipelineOptions are what a command adds to the config.
@@ -223,10 +224,14 @@ func openPipeline(ctx context.Context, c config, opts pipelineOptions) (*pipelin
 		rt, err = newTransport(c, opts, p.archive, dictionary)
 	}
 	if err == nil {
+		p.browsing, err = openBrowsing(c, opts, p.archive, store)
+	}
+	if err == nil {
 		p.crawler, err = crawler.New(opts.sources, crawler.Options{
 			Frontier: f, Transport: rt, Workers: c.Crawl.Workers, MaxTries: c.Crawl.Tries, Logger: opts.logger,
 			UserAgent: transport.UserAgent(version, c.Crawl.Contact), OnEvent: opts.onEvent, Backoff: opts.backoff,
-			Sink: sink(judge, p.writer, func(r index.Record) {
+			Browser: p.browsing.browser(), KeepRendered: keepRendered(p.archive, dictionary),
+			Sink: sink(judge, p.writer, p.browsing, func(r index.Record) {
 				p.crawler.Flagged(r.Post)
 				if opts.onHit != nil {
 					opts.onHit(r)
@@ -238,6 +243,9 @@ func openPipeline(ctx context.Context, c config, opts pipelineOptions) (*pipelin
 	if err != nil {
 		p.close()
 		return nil, err
+	}
+	if p.browsing != nil {
+		p.browsing.crawler = p.crawler
 	}
 	return p, nil
 }
@@ -253,8 +261,9 @@ func newTransport(c config, opts pipelineOptions, w *archive.Writer, dictionary 
 // judgement gives the verdict on a post; see classify.Classifier.Classify.
 type judgement func(post.Post) (classify.Verdict, error)
 
-// sink classifies the posts of a page and waits until they are durable.
-func sink(judge judgement, w *index.Writer, onHit func(index.Record)) crawler.Sink {
+// sink classifies the posts of a page, has evidence of its hits made, and waits
+// until all is durable.
+func sink(judge judgement, w *index.Writer, b *browsing, onHit func(index.Record)) crawler.Sink {
 	return func(ctx context.Context, posts []post.Post) error {
 		recs := make([]index.Record, 0, len(posts))
 		for _, p := range posts {
@@ -264,6 +273,7 @@ func sink(judge judgement, w *index.Writer, onHit func(index.Record)) crawler.Si
 			}
 			recs = append(recs, index.Record{Post: p, Verdict: v})
 		}
+		b.prove(ctx, recs)
 		if err := w.Add(ctx, recs...); err != nil {
 			return err
 		}
@@ -291,7 +301,7 @@ func deleted(store index.Store, logger *slog.Logger) func(context.Context, crawl
 }
 
 func (p *pipeline) close() error {
-	var first error
+	first := p.browsing.close()
 	closers := []func() error{p.writer.Close, p.frontier.Close, p.store.Close}
 	if p.archive != nil {
 		closers = append([]func() error{p.archive.Close}, closers...) // it may ask the store for held posts

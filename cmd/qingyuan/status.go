@@ -16,6 +16,7 @@ import (
 // crawlWatch keeps what the status box of the pages shows of a crawl.
 type crawlWatch struct {
 	frontier frontier.Frontier // nil: nothing is known of what waits
+	browsing *browsing         // nil: no browser is wanted
 
 	mu      sync.Mutex
 	running bool
