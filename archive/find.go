@@ -248,6 +248,42 @@ func parseHeader(block []byte) http.Header {
 	return h
 }
 
+// Resources calls fn with each resource record that goes with another, with its
+// metadata and without its body, in the order of the files.
+func (a *Archive) Resources(ctx context.Context, fn func(Capture) error) error {
+	files, err := a.Files()
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		var last *Found
+		err := a.Entries(file, func(e Entry) error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			switch {
+			case e.Type == TypeResource && e.Page != "":
+				last = &Found{file, e}
+			case e.Type == TypeMetadata && last != nil && last.ID == e.Page:
+				c := Capture{File: file, Entry: last.Entry}
+				last = nil
+				m, err := a.Record(file, e)
+				if err != nil {
+					return err
+				}
+				c.Metadata = ParseFields(m.Block)
+				return fn(c)
+			}
+			return nil
+		})
+		var damage *DamageError
+		if err != nil && !errors.As(err, &damage) { // archive verify tells of the damage
+			return err
+		}
+	}
+	return nil
+}
+
 // Converted lists the ids of the pages whose posts were read from a conversion.
 func (a *Archive) Converted(ctx context.Context) (map[string]bool, error) {
 	files, err := a.Files()

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -173,6 +174,11 @@ func TestEvidenceOfHits(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustRun(t, "", "replay", "-config", config)
+	for key, r := range recordsByKey(t, data) {
+		if want := again[key].Post.Evidence; len(want) > 0 && !reflect.DeepEqual(r.Post.Evidence, want) {
+			t.Errorf("evidence in an index made anew: %+v, want %+v", r.Post.Evidence, want)
+		}
+	}
 	if got := recordsByKey(t, data); len(got) != 4 || got["drawn 网友0"].Post.Archive != again["drawn 网友0"].Post.Archive {
 		t.Errorf("an index made anew: %+v", got)
 	}

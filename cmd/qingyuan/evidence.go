@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"qingyuan/archive"
@@ -14,6 +16,13 @@ import (
 	"qingyuan/crawler/render"
 	"qingyuan/index"
 	"qingyuan/post"
+)
+
+// Names in the metadata record of evidence that evidenceIn reads again.
+const (
+	aboutWidth      = "width"       // of the picture, pixels
+	aboutHeight     = "height"      // of the picture, pixels
+	aboutPageHeight = "page-height" // of the whole page: more than height when the picture is cut
 )
 
 // evidenceWait is how long a page with hits waits for its picture, the queue
@@ -49,8 +58,7 @@ func (b *browsing) prove(ctx context.Context, recs []index.Record) {
 			b.note(err)
 			done[p.Archive] = made
 		}
-		p.Evidence = append(append(p.Evidence, made...), old.Post.Evidence...)
-		p.Evidence = p.Evidence[:min(len(p.Evidence), post.MaxEvidence)]
+		p.Evidence = mergeEvidence(made, old.Post.Evidence)
 	}
 }
 
@@ -84,14 +92,17 @@ func (b *browsing) picture(ctx context.Context, p post.Post) ([]post.Evidence, e
 	if res.Unfinished {
 		about = append(about, archive.Field{Name: "unfinished", Value: "the time was up before everything was loaded"})
 	}
-	size := fmt.Sprintf("%d × %d px of a page %d px high", res.Width, res.Height, res.PageHeight)
+	for name, n := range map[string]int{aboutWidth: res.Width, aboutHeight: res.Height, aboutPageHeight: res.PageHeight} {
+		about = append(about, archive.Field{Name: name, Value: strconv.Itoa(n)})
+	}
+	slices.SortFunc(about, func(a, b archive.Field) int { return strings.Compare(a.Name, b.Name) })
 	var out []post.Evidence
 	for _, e := range []struct {
 		kind, contentType string
 		block             []byte
 	}{{post.EvidenceScreenshot, "image/png", res.Screenshot}, {post.EvidenceDOM, "text/html; charset=utf-8", res.DOM}} {
 		ref, err := b.archive.Attach(ctx, archive.Attachment{Type: archive.TypeResource, URL: e.kind + ":" + pg.URL, ContentType: e.contentType, Block: e.block,
-			RefersTo: p.Archive.RecordID, Date: at, About: append(about[:len(about):len(about)], archive.Field{Name: "size", Value: size})})
+			RefersTo: p.Archive.RecordID, Date: at, About: about})
 		if err != nil {
 			return nil, fmt.Errorf("keeping the %s: %w", e.kind, err)
 		}
@@ -130,6 +141,44 @@ func (b *browsing) storedPage(ctx context.Context, p post.Post) (crawler.Page, e
 		return pg, errors.Join(render.ErrTooLarge)
 	}
 	return pg, nil
+}
+
+// evidenceIn finds what evidence an archive holds, by the record it was made
+// of, newest first, for an index that is made anew.
+func evidenceIn(ctx context.Context, a *archive.Archive) (map[string][]post.Evidence, error) {
+	out := map[string][]post.Evidence{}
+	err := a.Resources(ctx, func(c archive.Capture) error {
+		kind, _, _ := strings.Cut(c.Entry.URL, ":")
+		if kind != post.EvidenceScreenshot && kind != post.EvidenceDOM {
+			return nil
+		}
+		e := post.Evidence{Kind: kind, Archive: post.Archive{File: c.File, RecordID: c.Entry.ID, SHA256: c.Entry.Payload}, At: c.Entry.Time().UTC(), Of: c.Entry.Page}
+		if kind == post.EvidenceScreenshot {
+			for name, to := range map[string]*int{aboutWidth: &e.Width, aboutHeight: &e.Height, aboutPageHeight: &e.PageHeight} {
+				*to, _ = strconv.Atoi(c.About(name)) // 0 is "not known"
+			}
+		}
+		list := append(out[e.Of], e)
+		slices.SortStableFunc(list, func(a, b post.Evidence) int { return b.At.Compare(a.At) })
+		out[e.Of] = list[:min(len(list), post.MaxEvidence)]
+		return nil
+	})
+	return out, err
+}
+
+// mergeEvidence joins two lists, newest first, each piece once.
+func mergeEvidence(a, b []post.Evidence) []post.Evidence {
+	if len(a) == 0 {
+		return b
+	}
+	out := slices.Clone(a)
+	for _, e := range b {
+		if !slices.ContainsFunc(out, func(o post.Evidence) bool { return o.Archive.RecordID == e.Archive.RecordID }) {
+			out = append(out, e)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b post.Evidence) int { return b.At.Compare(a.At) })
+	return out[:min(len(out), post.MaxEvidence)]
 }
 
 // evidenceOf reads evidence from the archive for the pages, which check what

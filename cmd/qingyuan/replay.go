@@ -91,8 +91,10 @@ type replay struct {
 	sources map[string]*crawler.Source
 	judge   judgement
 	trans   *transport.Transport
-	only    string          // source; "" for all
-	shown   map[string]bool // pages that were read as a browser showed them, by record id
+	only    string                     // source; "" for all
+	shown   map[string]bool            // pages that were read as a browser showed them, by record id
+	proofs  map[string][]post.Evidence // by the record they were made of
+	proved  map[string][]post.Evidence // by post, so far
 	report  replayReport
 	batch   []index.Record
 }
@@ -118,7 +120,7 @@ func newReplay(ctx context.Context, c config, only string) (*replay, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &replay{archive: a, store: store, sources: map[string]*crawler.Source{}, judge: classifier.Classify, trans: trans, only: only,
+	r := &replay{archive: a, store: store, sources: map[string]*crawler.Source{}, proved: map[string][]post.Evidence{}, judge: classifier.Classify, trans: trans, only: only,
 		report: replayReport{Skipped: map[string]int{}, Dictionary: classifier.Dictionary().Version, Changes: []replayChange{}, seen: map[string]bool{}}}
 	for _, s := range sources {
 		r.sources[s.Name] = s
@@ -133,6 +135,9 @@ func newReplay(ctx context.Context, c config, only string) (*replay, error) {
 func (r *replay) run(ctx context.Context, since time.Time) error {
 	var err error
 	if r.shown, err = r.archive.Converted(ctx); err != nil {
+		return err
+	}
+	if r.proofs, err = evidenceIn(ctx, r.archive); err != nil {
 		return err
 	}
 	err = r.archive.Captures(ctx, since, func(c archive.Capture) error { return r.page(ctx, c) }, func(err error) error {
@@ -201,6 +206,10 @@ func (r *replay) page(ctx context.Context, c archive.Capture) error {
 		if err != nil {
 			return fmt.Errorf("classifying %s: %w", p.URL, err)
 		}
+		if v.Flagged {
+			p.Evidence = mergeEvidence(r.proofs[p.Archive.RecordID], r.proved[p.ID])
+			r.proved[p.ID] = p.Evidence
+		}
 		r.batch = append(r.batch, index.Record{Post: p, Verdict: v})
 	}
 	if len(r.batch) >= replayBatch {
@@ -236,6 +245,11 @@ func (r *replay) flush(ctx context.Context) error {
 		old, err := r.store.Get(ctx, id)
 		if err != nil && !errors.Is(err, index.ErrNotFound) {
 			return fmt.Errorf("comparing with the index: %w", err)
+		}
+		for i := range r.batch {
+			if p := &r.batch[i].Post; p.ID == id {
+				p.Evidence = mergeEvidence(p.Evidence, old.Post.Evidence)
+			}
 		}
 		r.compare(old, err == nil, rec)
 	}
