@@ -95,11 +95,12 @@ const drawn = `<!DOCTYPE html><html><head><meta charset="gbk"><title>逾期交�
 func site() *asked {
 	return &asked{reply: map[string]func(*http.Request) *http.Response{
 		"/s.css":   answer(200, "text/css", "h1{color:red} body{background:url(/b.png)}"),
-		"/app.js":  answer(200, "text/javascript; charset=utf-8", `document.cookie="seen=1"; fetch("/api/old").then(r=>r.json()).then(d=>setTimeout(()=>{ document.getElementById("app").innerHTML = d.map(c=>"<p class=c>"+c+"</p>").join("")+"<time>"+new Date(0).getHours()+"</time>" }, 900))`),
+		"/app.js":  answer(200, "text/javascript; charset=utf-8", `document.cookie="seen=1"; fetch("https://api.example.net/asked",{headers:{"X-Asked":"1"}}).then(r=>r.text()).then(t=>document.title=t); fetch("https://api.example.net/asked",{method:"PUT"}).catch(()=>{}); fetch("/api/old").then(r=>r.json()).then(d=>setTimeout(()=>{ document.getElementById("app").innerHTML = d.map(c=>"<p class=c>"+c+"</p>").join("")+"<time>"+new Date(0).getHours()+"</time>" }, 900))`),
 		"/api/old": answer(302, "text/html", "", "Location", "https://api.example.net/new"),
 		"/new": func(r *http.Request) *http.Response {
 			return answer(200, "application/json", `["可以停息挂账","加薇信详聊"]`, "Access-Control-Allow-Origin", "*")(r)
 		},
+		"/asked": answer(200, "text/plain", "gefragt", "Access-Control-Allow-Origin", "*"),
 		"/a.png": answer(200, "image/png", pixel),
 		"/b.png": answer(200, "image/png", pixel),
 	}}
@@ -116,13 +117,16 @@ func TestDrawnPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	dom := string(res.DOM)
-	for _, want := range []string{`<p class="c">可以停息挂账</p>`, "<h1>协商还款</h1>", "<time>8</time>", "<!DOCTYPE html>"} {
+	for _, want := range []string{`<p class="c">可以停息挂账</p>`, "<h1>协商还款</h1>", "<time>8</time>", "<!DOCTYPE html>", "<title>gefragt</title>"} {
 		if !strings.Contains(dom, want) {
 			t.Errorf("the document lacks %s:\n%s", want, dom)
 		}
 	}
 	if res.URL != pageURL || res.Unfinished || res.Screenshot != nil || rt.saw("png") || rt.saw("thread-1") {
 		t.Errorf("ended at %s, unfinished %v; asked for %v", res.URL, res.Unfinished, rt.urls)
+	}
+	if rt.saw("OPTIONS") || rt.saw("PUT") {
+		t.Errorf("more than GET and HEAD went out: %v", rt.urls)
 	}
 	for path, kind := range map[string]Kind{"/s.css": KindStyle, "/app.js": KindScript, "/api/old": KindData, "/new": KindData} {
 		if got, ok := rt.kinds[path]; !ok || got != kind {

@@ -94,6 +94,10 @@ func (t *tab) answer(ev *fetch.EventRequestPaused) {
 			ResponseHeaders: documentHeader(t.req.Header), Body: t.req.Body})
 		return
 	}
+	if header, ok := preflight(ev); wanted && kind == KindData && ok {
+		_, _ = call(t.ctx, t.s, fetch.FulfillRequest, fetch.FulfillRequestParams{RequestID: ev.RequestID, ResponseCode: http.StatusNoContent, ResponseHeaders: header})
+		return
+	}
 	if !wanted || !t.may(ev, kind) {
 		t.refuse(ev)
 		return
@@ -116,6 +120,30 @@ func (t *tab) answer(ev *fetch.EventRequestPaused) {
 	if err != nil && t.ctx.Err() == nil {
 		t.refuse(ev) // a header that it does not take
 	}
+}
+
+// preflight answers the question that browsers ask before a script reads from
+// another host in an unusual way. The server is not bothered with it: only GET
+// and HEAD follow, and whether their answer may be read that answer itself says.
+func preflight(ev *fetch.EventRequestPaused) ([]*fetch.HeaderEntry, bool) {
+	field := func(want string) string {
+		for name, value := range ev.Request.Headers {
+			if text, ok := value.(string); ok && strings.EqualFold(name, want) {
+				return text
+			}
+		}
+		return ""
+	}
+	method := field("Access-Control-Request-Method")
+	if ev.Request.Method != http.MethodOptions || method != http.MethodGet && method != http.MethodHead {
+		return nil, false
+	}
+	header := []*fetch.HeaderEntry{{Name: "Access-Control-Allow-Origin", Value: field("Origin")}, {Name: "Access-Control-Allow-Methods", Value: "GET, HEAD"},
+		{Name: "Access-Control-Allow-Credentials", Value: "true"}}
+	if asked := field("Access-Control-Request-Headers"); asked != "" {
+		header = append(header, &fetch.HeaderEntry{Name: "Access-Control-Allow-Headers", Value: asked})
+	}
+	return header, true
 }
 
 // leadsOn reports whether an answer is a page, or a redirect to one.
