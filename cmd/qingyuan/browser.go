@@ -120,6 +120,8 @@ func (b *browsing) close() error {
 	if b == nil || b.pool == nil {
 		return nil
 	}
+	s := b.pool.Stats()
+	b.log.Info("browsers end", "pages", s.Pages, "failed", s.Failed, "started", s.Started, "killed", s.Killed, "peak_mb", s.PeakRSS>>20, "own_network", s.Isolated)
 	return b.pool.Close()
 }
 

@@ -238,6 +238,7 @@ func TestPoolEndsCleanly(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	t.Logf("%+v", p.Stats())
 	if s := p.Stats(); s.Pages != 6 || s.Started < 3 || s.Killed != 0 || s.PeakRSS == 0 {
 		t.Errorf("%+v; want 6 pages by browsers of two pages each", s)
 	}
