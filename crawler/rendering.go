@@ -341,6 +341,9 @@ func (c *Crawler) Show(ctx context.Context, source string, pg Page) (render.Resu
 // show shows a page; the request says how.
 func (c *Crawler) show(ctx context.Context, s *Source, pg Page, req render.Request) (render.Result, error) {
 	parts := &parts{c: c, s: s, page: pg.Archive.RecordID, trip: newTrip(s.Delay)}
+	if _, host, err := Canonical(pg.URL); err == nil {
+		parts.trip.requests[host] = 1 // the page itself: any part is a further request
+	}
 	defer c.tellPace(ctx, parts.trip)
 	req.URL, req.Status, req.Header, req.Body, req.TimeZone, req.RoundTripper = pg.URL, pg.Status, pg.Header, pg.Body, s.loc.String(), parts
 	if req.Header == nil {

@@ -281,6 +281,28 @@ func TestPartsKeepTheRules(t *testing.T) {
 	}
 }
 
+// A host that answers a part with 429 gets the rest it asks for, and no further
+// request for this page.
+func TestPartsObeyRetryAfter(t *testing.T) {
+	s, _ := drawnSite(t)
+	s.on("/thread-1.html", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		fmt.Fprint(w, `<script src=/busy.js></script><script>setTimeout(()=>{document.write("<script src=/api/1></"+"script>")},300)</script>`)
+	})
+	s.on("/busy.js", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "1")
+		w.WriteHeader(http.StatusTooManyRequests)
+	})
+	r := newRig(t)
+	r.opts.Browser, r.opts.Transport = testBrowser(t), slowTransport(t, nil)
+	src := drawnSource(t, s, RenderAuto)
+	src.Seeds = []string{s.URL + "/thread-1.html"}
+	r.crawl(src)
+	if s.requested("/busy.js") != 1 || s.requested("/api/1") != 0 || r.saw(EventBackOff, "") != 1 {
+		t.Errorf("%v; %d rests", s.requests, r.saw(EventBackOff, ""))
+	}
+}
+
 func TestShowIsWithoutScripts(t *testing.T) {
 	s, calls := drawnSite(t)
 	r := newRig(t)

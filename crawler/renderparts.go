@@ -3,6 +3,7 @@ package crawler
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -22,6 +23,9 @@ type parts struct {
 	s    *Source
 	page string // record id of the page
 	trip *trip  // what it costs the hosts
+
+	mu    sync.Mutex
+	tired map[string]bool // hosts that want to be left alone
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -38,6 +42,10 @@ func (p *parts) RoundTrip(req *http.Request) (*http.Response, error) {
 			return resp, nil
 		}
 	}
+	_, host, err := Canonical(req.URL.String())
+	if err != nil || p.isTired(host) {
+		return nil, &transport.ScopeError{URL: req.URL.Redacted(), Reason: "the host is to be left alone"}
+	}
 	// A trip of its own: what waits for a host's turn beside it is another request.
 	trip := newTrip(p.s.Delay)
 	ctx := context.WithValue(transport.WithPolicy(req.Context(), policy), visitKey{}, &visit{source: p.s, part: p.page})
@@ -47,12 +55,42 @@ func (p *parts) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	if resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusServiceUnavailable {
+		p.leaveAlone(ctx, host, resp)
+	}
 	if keeps && resp.StatusCode == http.StatusOK {
 		if err := p.c.partsKept.put(key, resp); err != nil {
 			return nil, err
 		}
 	}
 	return resp, nil
+}
+
+func (p *parts) isTired(host string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.tired[host]
+}
+
+// leaveAlone gives a host the rest that it asks for, as after a page; nothing
+// more of this page is asked of it.
+func (p *parts) leaveAlone(ctx context.Context, host string, resp *http.Response) {
+	p.mu.Lock()
+	if p.tired == nil {
+		p.tired = map[string]bool{}
+	}
+	told := p.tired[host]
+	p.tired[host] = true
+	p.mu.Unlock()
+	if told {
+		return
+	}
+	now := p.c.now()
+	until := retryAt(resp.Header, nil, now)
+	if until.IsZero() {
+		until = now.Add(p.c.opts.Backoff.after(1))
+	}
+	p.c.rest(ctx, host, until, fmt.Sprintf("status %d for a part of a page", resp.StatusCode))
 }
 
 // policy says under what a part is fetched. Where a page leads on and what its

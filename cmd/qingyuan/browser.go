@@ -121,7 +121,7 @@ func (b *browsing) close() error {
 		return nil
 	}
 	s := b.pool.Stats()
-	b.log.Info("browsers end", "pages", s.Pages, "failed", s.Failed, "started", s.Started, "killed", s.Killed, "peak_mb", s.PeakRSS>>20, "own_network", s.Isolated)
+	b.log.Info("browsers end", "pages", s.Pages, "failed", s.Failed, "started", s.Started, "killed", s.Killed, "peak_mb", s.PeakRSS>>20, "own_network", s.Isolated, "sandbox", s.Sandboxed)
 	return b.pool.Close()
 }
 
@@ -158,7 +158,7 @@ func (b *browsing) health() map[string]any {
 	if b.pool != nil {
 		s := b.pool.Stats()
 		answer["pages"], answer["failed"], answer["killed"], answer["running"] = s.Pages, s.Failed, s.Killed, s.Running
-		answer["peak_mb"], answer["own_network"] = s.PeakRSS>>20, s.Isolated
+		answer["peak_mb"], answer["own_network"], answer["sandbox"] = s.PeakRSS>>20, s.Isolated, s.Sandboxed
 	}
 	if b.crawler != nil {
 		answer["rules"] = b.crawler.Renderings()

@@ -2,7 +2,6 @@ package render
 
 import (
 	"fmt"
-	"os"
 	"os/exec"
 	"strings"
 )
@@ -30,11 +29,17 @@ func Find(path string) (string, error) {
 	return "", ErrNoBrowser
 }
 
+// fence says what is round a browser besides its flags.
+type fence struct {
+	network bool // an empty network of its own
+	sandbox bool // Chromium's own sandbox
+}
+
 // flagsOf are the flags of one browser. The first group is what keeps it from
 // the network, whatever a page does: names resolve to nothing, and everything
 // that is no request stopped by us goes to a proxy whose name does not resolve
 // either, loopback included.
-func flagsOf(o Options, profile string) []string {
+func flagsOf(o Options, profile string, f fence) []string {
 	flags := []string{
 		"--host-resolver-rules=MAP * ~NOTFOUND",
 		"--proxy-server=socks5://nowhere.invalid:9",
@@ -98,8 +103,8 @@ func flagsOf(o Options, profile string) []string {
 	if o.UserAgent != "" {
 		flags = append(flags, "--user-agent="+o.UserAgent)
 	}
-	if os.Geteuid() == 0 {
-		flags = append(flags, "--no-sandbox") // Chromium has none for root
+	if !f.sandbox {
+		flags = append(flags, "--no-sandbox")
 	}
 	return append(flags, "about:blank")
 }

@@ -27,7 +27,8 @@ type Pool struct {
 
 	mu     sync.Mutex
 	closed bool
-	shared bool // no network of their own: by option, or since the kernel refused it
+	fence  int  // of fences: the first that is known to work
+	found  bool // fence is known to work
 	free   []*instance
 	stats  Stats
 }
@@ -50,7 +51,7 @@ func New(opts Options) (*Pool, error) {
 		return nil, err
 	}
 	sweepProfiles(os.TempDir(), func(profile string) { opts.Logger.Info("removed what a dead browser left", "profile", profile) })
-	p := &Pool{opts: opts, path: path, turn: make(chan struct{}, opts.Browsers), shared: opts.SharedNetwork}
+	p := &Pool{opts: opts, path: path, turn: make(chan struct{}, opts.Browsers)}
 	p.ctx, p.stop = context.WithCancelCause(context.Background())
 	return p, nil
 }
@@ -210,33 +211,48 @@ func (p *Pool) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.stats
-	s.Isolated = !p.shared && s.Started > 0
+	f := fences(p.opts.SharedNetwork)[p.fence]
+	s.Isolated, s.Sandboxed = p.found && f.network, p.found && f.sandbox
 	return s
 }
 
-// launch starts a browser: with a network of its own, or without one where the
-// kernel or Chromium's own sandbox does not get along with it.
+// launch starts a browser within the best fence that kernel and Chromium get
+// along with.
 func (p *Pool) launch(ctx context.Context) (*instance, error) {
+	list := fences(p.opts.SharedNetwork)
 	p.mu.Lock()
-	shared := p.shared
+	from, found := p.fence, p.found
 	p.mu.Unlock()
-	b, err := p.try(ctx, !shared)
-	if err == nil || shared || ctx.Err() != nil {
-		return b, err
+	var errs []error
+	for i := from; i < len(list); i++ {
+		b, err := p.try(ctx, list[i])
+		if err == nil {
+			p.settle(i, list[i], errs)
+			return b, nil
+		}
+		errs = append(errs, err)
+		if found || ctx.Err() != nil {
+			break // it worked before: something else is wrong
+		}
 	}
-	b, second := p.try(ctx, false)
-	if second != nil {
-		return nil, second
-	}
-	p.opts.Logger.Warn("browsers get no empty network of their own here; flags alone keep them from connecting", "err", err)
-	p.mu.Lock()
-	p.shared = true
-	p.mu.Unlock()
-	return b, nil
+	return nil, errs[len(errs)-1]
 }
 
-func (p *Pool) try(ctx context.Context, isolated bool) (*instance, error) {
-	proc, err := startProcess(ctx, p.opts, p.path, isolated)
+// settle remembers the fence that works and tells what is missing.
+func (p *Pool) settle(i int, f fence, errs []error) {
+	p.mu.Lock()
+	told := p.found
+	p.fence, p.found = i, true
+	p.mu.Unlock()
+	if told || f.network && f.sandbox || len(errs) == 0 {
+		return
+	}
+	p.opts.Logger.Warn("a browser could not be fenced in as it should; allow user and network namespaces to this process, or do not run strangers' pages here",
+		"empty_network", f.network, "sandbox", f.sandbox, "err", errs[0])
+}
+
+func (p *Pool) try(ctx context.Context, f fence) (*instance, error) {
+	proc, err := startProcess(ctx, p.opts, p.path, f)
 	if err != nil {
 		return nil, err
 	}

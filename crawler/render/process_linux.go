@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -29,8 +30,25 @@ type process struct {
 	killing sync.Once
 }
 
-// startProcess starts Chromium. With isolated it gets an empty network.
-func startProcess(ctx context.Context, o Options, path string, isolated bool) (*process, error) {
+// nobody is whom a browser runs as when we are root: Chromium has no sandbox for
+// root, and what breaks out of a page should find nothing of ours.
+const nobody = 65534
+
+// fences lists what to put round a browser, the best first. Without its sandbox
+// it runs as nobody only.
+func fences(shared bool) []fence {
+	list := []fence{{network: true, sandbox: true}, {sandbox: true}}
+	if os.Geteuid() == 0 {
+		list = []fence{{network: true, sandbox: true}, {network: true}, {sandbox: true}, {}}
+	}
+	if shared {
+		list = slices.DeleteFunc(list, func(f fence) bool { return f.network })
+	}
+	return list
+}
+
+// startProcess starts Chromium within a fence.
+func startProcess(ctx context.Context, o Options, path string, f fence) (*process, error) {
 	// Not below the data folder: Chromium makes sockets in it, whose paths may
 	// have no more than 107 bytes.
 	profile, err := os.MkdirTemp("", profilePrefix+strconv.Itoa(os.Getpid())+"-")
@@ -51,7 +69,7 @@ func startProcess(ctx context.Context, o Options, path string, isolated bool) (*
 		return nil, fmt.Errorf("making a pipe: %w", err)
 	}
 	p.r, p.w = fromR, toW
-	cmd := exec.Command(path, flagsOf(o, profile)...)
+	cmd := exec.Command(path, flagsOf(o, profile, f)...)
 	cmd.ExtraFiles = []*os.File{toR, fromW} // 3 and 4
 	cmd.Stdout, cmd.Stderr = p.out, p.out
 	cmd.WaitDelay = 2 * time.Second
@@ -60,10 +78,16 @@ func startProcess(ctx context.Context, o Options, path string, isolated bool) (*
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + profile, "XDG_CONFIG_HOME=" + profile, "XDG_CACHE_HOME=" + profile,
 		"XDG_RUNTIME_DIR=" + profile, "TMPDIR=" + profile, "LANG=C.UTF-8", "DBUS_SESSION_BUS_ADDRESS=disabled:"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	if isolated {
+	if f.network {
 		isolate(cmd.SysProcAttr)
 	}
-	err = p.start(cmd)
+	if os.Geteuid() == 0 {
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
+		err = os.Chown(profile, nobody, nobody)
+	}
+	if err == nil {
+		err = p.start(cmd)
+	}
 	toR.Close()
 	fromW.Close()
 	if err != nil {

@@ -15,11 +15,13 @@ type process struct {
 	pid int
 }
 
-func startProcess(context.Context, Options, string, bool) (*process, error) {
+func startProcess(context.Context, Options, string, fence) (*process, error) {
 	return nil, errors.New("render: pages are shown on Linux only")
 }
 
-func (p *process) kill()                 {}
-func (p *process) rss() int64            { return 0 }
-func (p *process) output() string        { return "" }
+func (p *process) kill()          {}
+func (p *process) rss() int64     { return 0 }
+func (p *process) output() string { return "" }
+func fences(bool) []fence         { return []fence{{}} }
+
 func sweepProfiles(string, func(string)) {}

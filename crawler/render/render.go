@@ -144,4 +144,7 @@ type Stats struct {
 	Running  int   // browsers now
 	PeakRSS  int64 // bytes one browser held at most, in all its processes
 	Isolated bool  // browsers have an empty network of their own
+	// Sandboxed: Chromium's own sandbox is round its renderers. Under root
+	// browsers run as nobody, with or without it.
+	Sandboxed bool
 }
