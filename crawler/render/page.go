@@ -282,7 +282,7 @@ func (t *tab) evaluate(limit time.Duration, expression string) (json.RawMessage,
 
 // document takes the document as HTML.
 func (t *tab) document() ([]byte, error) {
-	v, err := t.evaluate(takeTime/2, fmt.Sprintf(`(() => {
+	v, err := t.evaluate(takeTime-2*time.Second, fmt.Sprintf(`(() => {
   const d = document.doctype, e = document.documentElement;
   const h = (d ? "<!DOCTYPE " + d.name + ">\n" : "") + (e ? e.outerHTML : "");
   return h.length > %d ? null : h;
