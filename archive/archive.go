@@ -100,6 +100,7 @@ type Attachment struct {
 	Block       []byte
 	RefersTo    string // record id of the page
 	Date        time.Time
+	About       []Field // for a metadata record beside it, in this order; none: there is no such record
 }
 
 // DamageError says that stored bytes are not what they were.

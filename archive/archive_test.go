@@ -357,3 +357,64 @@ func TestKey(t *testing.T) {
 		t.Errorf("without the key: %v", err)
 	}
 }
+
+// What is attached to a page is found by it, with how it was made, and a page
+// that was read as a browser showed it comes with both its forms.
+func TestAttachments(t *testing.T) {
+	dir := t.TempDir()
+	w, err := Open(Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	at := time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)
+	page, err := w.Append(t.Context(), &Exchange{Method: "GET", URL: "http://bbs.example/t1", Status: 200, ResponseHeader: http.Header{"Content-Type": {"text/html"}},
+		Body: []byte("<div id=app></div>"), Started: at, About: []Field{{AboutSource, "bbs"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := map[string]Ref{}
+	for _, a := range []Attachment{
+		{Type: TypeConversion, URL: "http://bbs.example/t1", ContentType: "text/html; charset=utf-8", Block: []byte("<p>停息挂账</p>"), About: []Field{{AboutSource, "bbs"}, {"made", "by\r\na browser"}}},
+		{Type: TypeResource, URL: "screenshot:http://bbs.example/t1", ContentType: "image/png", Block: []byte("\x89PNG"), About: []Field{{"width", "1280"}}},
+		{Type: TypeResource, URL: "dom:http://bbs.example/t1", ContentType: "text/html; charset=utf-8", Block: []byte("<p>")}, // says nothing of itself
+	} {
+		a.RefersTo, a.Date = page.RecordID, at
+		if made[a.URL], err = w.Attach(t.Context(), a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	a, err := Read(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := a.Converted(t.Context()); err != nil || len(got) != 1 || !got[page.RecordID] {
+		t.Errorf("Converted = %v, %v", got, err)
+	}
+	var seen []string
+	err = a.Captures(t.Context(), time.Time{}, func(c Capture) error {
+		seen = append(seen, c.Entry.Type+" "+c.About(AboutSource)+" "+c.About("made")+" "+c.ContentType+" "+string(c.Body))
+		return nil
+	}, func(err error) error { return err })
+	want := []string{"response bbs   <div id=app></div>", "conversion bbs by  a browser text/html; charset=utf-8 <p>停息挂账</p>"}
+	if err != nil || !slices.Equal(seen, want) {
+		t.Errorf("Captures: %q, %v; want %q", seen, err, want)
+	}
+	var shots []string
+	if err := a.Resources(t.Context(), func(c Capture) error {
+		shots = append(shots, c.Entry.URL+" "+c.Entry.Page+" "+c.About("width")+" "+c.Entry.ID)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	shot := made["screenshot:http://bbs.example/t1"]
+	if want := "screenshot:http://bbs.example/t1 " + page.RecordID + " 1280 " + shot.RecordID; len(shots) != 1 || shots[0] != want {
+		t.Errorf("Resources: %q, want %q", shots, want)
+	}
+	if r, err := Verify(t.Context(), dir, nil); err != nil || len(r.Problems) > 0 || r.Records != 1+3+2+2+1 {
+		t.Errorf("verify: %+v, %v", r, err)
+	}
+}

@@ -153,6 +153,9 @@ type Capture struct {
 	Body     []byte      // as received; that of the record referred to for a revisit
 	Whole    bool        // not truncated
 	Metadata []Field     // of the metadata record; nil when there is none
+	// ContentType is that of a record without a header of its own: a resource or
+	// conversion.
+	ContentType string
 }
 
 // About returns the first metadata value of that name.
@@ -173,7 +176,7 @@ func (a *Archive) Capture(ctx context.Context, found Found) (Capture, error) {
 	}
 	c := Capture{File: found.File, Entry: found.Entry, Method: http.MethodGet, Whole: r.Get("WARC-Truncated") == ""}
 	if found.Type != TypeResponse && found.Type != TypeRevisit {
-		c.Body = r.Block
+		c.Body, c.ContentType = r.Block, r.Get("Content-Type")
 		return c, nil
 	}
 	c.Header = parseHeader(r.Block)
@@ -245,9 +248,68 @@ func parseHeader(block []byte) http.Header {
 	return h
 }
 
+// Resources calls fn with each resource record that goes with another, with its
+// metadata and without its body, in the order of the files.
+func (a *Archive) Resources(ctx context.Context, fn func(Capture) error) error {
+	files, err := a.Files()
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		var last *Found
+		err := a.Entries(file, func(e Entry) error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			switch {
+			case e.Type == TypeResource && e.Page != "":
+				last = &Found{file, e}
+			case e.Type == TypeMetadata && last != nil && last.ID == e.Page:
+				c := Capture{File: file, Entry: last.Entry}
+				last = nil
+				m, err := a.Record(file, e)
+				if err != nil {
+					return err
+				}
+				c.Metadata = ParseFields(m.Block)
+				return fn(c)
+			}
+			return nil
+		})
+		var damage *DamageError
+		if err != nil && !errors.As(err, &damage) { // archive verify tells of the damage
+			return err
+		}
+	}
+	return nil
+}
+
+// Converted lists the ids of the pages whose posts were read from a conversion.
+func (a *Archive) Converted(ctx context.Context) (map[string]bool, error) {
+	files, err := a.Files()
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]bool{}
+	for _, file := range files {
+		err := a.Entries(file, func(e Entry) error {
+			if e.Type == TypeConversion {
+				out[e.RefersTo] = true
+			}
+			return ctx.Err()
+		})
+		var damage *DamageError
+		if err != nil && !errors.As(err, &damage) { // Captures tells of the damage
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
 // Captures calls fn with each page kept since a time, in the order of the
-// files, with its metadata. Records that answer nothing new (304) are left
-// out. damaged is called for what cannot be read; its error ends the walk.
+// files, with its metadata: as it was fetched and, when posts were read from
+// that, as a browser showed it (TypeConversion). Records that answer nothing new
+// (304) are left out. damaged is called for what cannot be read; its error ends the walk.
 func (a *Archive) Captures(ctx context.Context, since time.Time, fn func(Capture) error, damaged func(error) error) error {
 	files, err := a.Files()
 	if err != nil {
@@ -264,7 +326,7 @@ func (a *Archive) Captures(ctx context.Context, since time.Time, fn func(Capture
 				return nil
 			}
 			switch {
-			case e.Type == TypeResponse || e.Type == TypeRevisit:
+			case e.Type == TypeResponse || e.Type == TypeRevisit || e.Type == TypeConversion:
 				page = &Found{file, e}
 			case e.Type == TypeMetadata && page != nil && page.ID == e.Page:
 				found := *page

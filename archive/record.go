@@ -289,15 +289,8 @@ func unbroken(s string) string {
 
 // metadataBlock tells what neither request nor response does.
 func metadataBlock(x *Exchange) []byte {
-	var b bytes.Buffer
-	put := func(name, value string) {
-		if value = oneLiner(value); value != "" {
-			fmt.Fprintf(&b, "%s: %s\r\n", name, value)
-		}
-	}
-	for _, f := range x.About {
-		put(f.Name, f.Value)
-	}
+	fields := slices.Clone(x.About)
+	put := func(name, value string) { fields = append(fields, Field{name, value}) }
 	put("protocol", x.Proto)
 	put("remote", x.RemoteAddr)
 	if x.TLS != nil {
@@ -307,6 +300,17 @@ func metadataBlock(x *Exchange) []byte {
 		}
 	}
 	put("fetchTimeMs", strconv.FormatInt(x.Took.Milliseconds(), 10))
+	return fieldsBlock(fields)
+}
+
+// fieldsBlock writes the block of a metadata record.
+func fieldsBlock(fields []Field) []byte {
+	var b bytes.Buffer
+	for _, f := range fields {
+		if value := oneLiner(f.Value); value != "" {
+			fmt.Fprintf(&b, "%s: %s\r\n", f.Name, value)
+		}
+	}
 	return b.Bytes()
 }
 

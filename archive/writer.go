@@ -204,13 +204,22 @@ func (w *Writer) Attach(ctx context.Context, a Attachment) (Ref, error) {
 		}
 		b.more = append(b.more, Field{name, "<" + trimID(a.RefersTo) + ">"})
 	}
-	p := w.packs.Get().(*pack)
-	m, err := b.pack(p)
-	w.packs.Put(p)
-	if err != nil {
-		return Ref{}, fmt.Errorf("archiving %s: %w", a.URL, err)
+	list := []blank{b}
+	if len(a.About) > 0 {
+		list = append(list, blank{kind: gowarc.Metadata, id: newID(), url: b.url, date: b.date, contentType: "application/warc-fields",
+			more: []Field{{"WARC-Concurrent-To", "<" + b.id + ">"}}, block: [][]byte{fieldsBlock(a.About)}})
 	}
-	file, err := w.commit(ctx, []member{m})
+	p := w.packs.Get().(*pack)
+	defer w.packs.Put(p)
+	var members []member
+	for _, b := range list {
+		m, err := b.pack(p)
+		if err != nil {
+			return Ref{}, fmt.Errorf("archiving %s: %w", a.URL, err)
+		}
+		members = append(members, m)
+	}
+	file, err := w.commit(ctx, members)
 	if err != nil {
 		return Ref{}, fmt.Errorf("archiving %s: %w", a.URL, err)
 	}

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"qingyuan/crawler/frontier"
+	"qingyuan/crawler/render"
 	"qingyuan/crawler/transport"
 	"qingyuan/post"
 )
@@ -80,6 +81,14 @@ type Options struct {
 	// Unconditional fetches every page whole, without If-None-Match and
 	// If-Modified-Since: for a sink that has lost what it was given.
 	Unconditional bool
+	// Browser shows pages of sources with render: auto or always, and those handed
+	// to Show. nil: none are, and a source with render: always is a mistake. It
+	// remains the caller's to close.
+	Browser *render.Pool
+	// KeepRendered keeps a page as it was shown, before its posts are used, and
+	// gives the record, which becomes that of the posts. It is called by many
+	// goroutines. nil: the record is that of the page as it was fetched.
+	KeepRendered func(ctx context.Context, r Rendered) (post.Archive, error)
 }
 
 // Recrawl says when pages are fetched again in a crawl without end.
@@ -98,24 +107,26 @@ type Crawler struct {
 	rt    *pacer
 	trans *transport.Transport // ours to close; nil when Options named one
 
-	sources  atomic.Pointer[map[string]*Source]
-	once     bool
-	prog     *progress
-	hosts    hostHealth
-	sink     sinkHealth
-	walls    *wallWatch
-	drift    driftWatch
-	parked   parkedTasks
-	setting  sync.Mutex // held by SetSources
-	hits     hits
-	budget   budgets
-	growth   growth
-	traps    traps
-	refusals refusals
-	landings landings
-	wake     chan struct{}
-	warned   sync.Map // source+warning → seen; bounded by warnedCount
-	warnedN  atomic.Int64
+	sources   atomic.Pointer[map[string]*Source]
+	once      bool
+	prog      *progress
+	hosts     hostHealth
+	sink      sinkHealth
+	walls     *wallWatch
+	drift     driftWatch
+	parked    parkedTasks
+	setting   sync.Mutex // held by SetSources
+	hits      hits
+	budget    budgets
+	growth    growth
+	traps     traps
+	refusals  refusals
+	landings  landings
+	wake      chan struct{}
+	warned    sync.Map // source+warning → seen; bounded by warnedCount
+	warnedN   atomic.Int64
+	renders   renderings
+	partsKept partsKept
 }
 
 // New makes a crawler of sources, whose names must differ.
@@ -197,6 +208,9 @@ func ClearCollyEnv() (removed []string) {
 }
 
 func (c *Crawler) setSources(sources []*Source) error {
+	if err := c.needBrowser(sources); err != nil {
+		return err
+	}
 	byName := make(map[string]*Source, len(sources))
 	for _, s := range sources {
 		if byName[s.Name] != nil {

@@ -68,7 +68,8 @@ type extractor struct {
 	own   *baseURL // the page itself: what the config says is relative to it
 	vars  map[string]string
 	loc   *time.Location
-	items int // blocks seen by the rules of the page
+	items int    // blocks seen by the rules of the page
+	empty string // selector of a post rule that found no block and should have
 
 	pageNumber string // what the group page of match fits
 	numbered   bool   // match has that group
@@ -158,6 +159,7 @@ func (s *Source) extractBy(rule *PageRule, u *url.URL, pg Page) (*extractor, err
 		return nil, fmt.Errorf("extracting %s: %w", pg.URL, err)
 	}
 	x.judgePage()
+	x.out.Bare = x.bare()
 	x.warn()
 	return x, nil
 }
@@ -284,7 +286,7 @@ func (x *extractor) warn() {
 	}
 	total := len(x.out.Posts) + len(x.out.Previews)
 	if !x.holdsPosts() && x.expectsPosts() {
-		x.warnf("rule %s found no post; the page may be drawn by script, need a login or have a new layout", x.rule.Name)
+		x.warnf("rule %s found no post; the page may be drawn by script (see render), need a login or have a new layout", x.rule.Name)
 	}
 	if x.surplus {
 		x.warnf("rule %s: more than %d links; only the first are taken", x.rule.Name, x.linkLimit())

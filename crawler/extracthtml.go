@@ -11,6 +11,8 @@ import (
 	"golang.org/x/net/html"
 
 	whatwg "github.com/nlnwa/whatwg-url/url"
+
+	"qingyuan/post"
 )
 
 // maxNesting is the depth at which open elements are closed; the parser
@@ -83,6 +85,9 @@ func (x *extractor) readBlocks(rule *PostRule) {
 	var blocks []*html.Node
 	for _, root := range x.roots(rule.Comments) {
 		blocks = append(blocks, rule.each.MatchAll(root)...)
+	}
+	if len(blocks) == 0 && !rule.Optional && rule.kind != post.KindAd {
+		x.empty = rule.Each
 	}
 	taken := blocks[:0]
 	for _, n := range blocks {

@@ -32,6 +32,7 @@ type visit struct {
 
 	landing  string   // the page whose ad led here; "" for a page of the site
 	sitemaps []string // that the last robots.txt on the way names
+	part     string   // record id of the page that this is a part of; "" for a page
 }
 
 // Hop is one exchange of a chain of redirects.
@@ -46,7 +47,8 @@ type Visit struct {
 	Config string // version of its config
 	// Landing is the page whose ad led to this one; "" for a page of the site.
 	Landing string
-	Via     []Hop // the redirects that led here, oldest first
+	Via     []Hop  // the redirects that led here, oldest first
+	Part    string // not "": this is no page but a part of one shown in a browser, whose record id this is
 }
 
 // VisitOf tells for which page an exchange under ctx is made; false when it is
@@ -56,7 +58,7 @@ func VisitOf(ctx context.Context) (Visit, bool) {
 	if !ok {
 		return Visit{}, false
 	}
-	return Visit{Source: v.source.Name, Config: v.source.version, Landing: v.landing, Via: v.hops}, true
+	return Visit{Source: v.source.Name, Config: v.source.version, Landing: v.landing, Via: v.hops, Part: v.part}, true
 }
 
 // SetArchive tells the crawl which record holds the exchange that was just

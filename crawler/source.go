@@ -46,6 +46,8 @@ type Source struct {
 	Recrawl      SourceRecrawl     `yaml:"recrawl"`       // when pages are fetched again; the crawl's own by default
 	Detect       *Detect           `yaml:"detect"`        // marks by which qingyuan site new tells what a page is of; nil: no kit
 	Expect       Expect            `yaml:"expect"`        // what the pages yield when all is well
+	Render       string            `yaml:"render"`        // never (default), auto, always: whether pages are shown in a browser
+	RenderHosts  []string          `yaml:"render_hosts"`  // other hosts that shown pages may load parts from; empty: any public one
 	Pages        []*PageRule       `yaml:"pages"`         // the first whose Match fits wins
 	// RobotsSitemaps takes in the sitemaps that robots.txt names; a page rule of
 	// format sitemap reads them.
@@ -67,6 +69,7 @@ type PageRule struct {
 	Format   string     `yaml:"format"`    // html (default), json, feed, sitemap
 	Priority int        `yaml:"priority"`  // of links that lead here; higher first
 	MaxPages int        `yaml:"max_pages"` // such pages per pass; 0: as many as the source may fetch
+	Render   string     `yaml:"render"`    // as that of the source, for these pages; "": the source's
 	Thread   string     `yaml:"thread"`    // template of Post.ThreadURL
 	Data     *Field     `yaml:"data"`      // where an HTML page holds JSON; follow and posts then use paths
 	Extract  string     `yaml:"extract"`   // main_text: the page is one post, whose text is found without selectors
@@ -323,6 +326,7 @@ type Extraction struct {
 	// GoneThread is the Post.ThreadURL, or the page's own URL, of what is gone as
 	// a whole; "" when it is only a later page of a thread.
 	GoneThread string
+	Bare       string   // not "": what the page lacks of what its rule expects, so that a browser may show more
 	Warnings   []string // what looked wrong, for the operator
 }
 

@@ -64,6 +64,7 @@ func (c *sourceCheck) run() {
 	c.checkRecrawl()
 	c.checkDetect()
 	c.checkExpect()
+	c.rendering()
 	if len(s.Pages) == 0 {
 		c.add("there is no page rule", "say under pages which URLs hold what", "pages")
 	}

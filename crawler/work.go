@@ -77,7 +77,7 @@ func (c *Crawler) read(ctx context.Context, s *Source, l frontier.Lease) (pg Pag
 		if final, _, err := s.Canonical(pg.URL); err == nil {
 			pg.URL = final
 		}
-		ex, err = extractWithin(ctx, maxExtract, s, pg)
+		ex, err = c.extracted(ctx, s, &pg)
 		ex.Links = append(ex.Links, s.sitemapLinks(l, pg)...)
 		if errors.Is(err, ErrNoRule) && pg.URL != l.URL {
 			if w, ok := s.behindRedirect(l.URL, pg.URL, pg); ok {
@@ -87,6 +87,9 @@ func (c *Crawler) read(ctx context.Context, s *Source, l frontier.Lease) (pg Pag
 			return &statusFailure{how: troubleFinal, text: "redirected to " + pg.URL + ", which no page rule fits"}
 		}
 		if p := (*panicError)(nil); errors.As(err, &p) {
+			return err
+		}
+		if ofRendering(err) {
 			return err
 		}
 		if limit := (*LimitError)(nil); errors.As(err, &limit) && limit.Slow {

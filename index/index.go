@@ -248,7 +248,9 @@ type Store interface {
 	// counts it; first_seen and triage never change. A record fetched earlier
 	// than the one kept does not replace newer content: it becomes a Revision if
 	// its content was not known. So Put is idempotent, also when an archive is
-	// replayed. It is durable when it returns.
+	// replayed. It is durable when it returns. Evidence that is known stays when
+	// the new post names none: it is made once, and neither a later fetch nor a
+	// replay makes it again.
 	//
 	// A changed content sets ingested_at to now, so that the record comes before
 	// the analysts again, only if it is NewToJudge: other words, flagged or not,

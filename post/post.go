@@ -66,6 +66,27 @@ type Archive struct {
 	SHA256   string `json:"sha256,omitempty"` // of the raw body as received, hex
 }
 
+// The kinds of Evidence.
+const (
+	EvidenceScreenshot = "screenshot" // a picture of the page, PNG
+	EvidenceDOM        = "dom"        // the document of that picture, HTML in UTF-8
+)
+
+// MaxEvidence is how many pieces of evidence one post names; older ones stay in
+// the archive.
+const MaxEvidence = 6
+
+// Evidence is something made of the page when the post was flagged.
+type Evidence struct {
+	Kind       string    `json:"kind"`
+	Archive    Archive   `json:"archive"`               // the record that holds it
+	At         time.Time `json:"at"`                    // when it was made
+	Of         string    `json:"of,omitempty"`          // id of the record that was shown
+	Width      int       `json:"width,omitempty"`       // of a picture, pixels
+	Height     int       `json:"height,omitempty"`      // of a picture, pixels
+	PageHeight int       `json:"page_height,omitempty"` // of the whole page: more than Height when the picture is cut
+}
+
 // Post is one published thing. The zero value is not valid: ID, Source, Kind,
 // URL and either Title or Text are needed. A Post is a plain value; copies
 // share the slices.
@@ -85,6 +106,8 @@ type Post struct {
 	Images      []Image   `json:"images,omitempty"`      //
 	Links       []string  `json:"links,omitempty"`       // absolute, http and https only
 	Archive     Archive   `json:"archive,omitzero"`      //
+
+	Evidence []Evidence `json:"evidence,omitempty"` // what was made beside it when it was flagged, newest first
 }
 
 // NewID returns the id of a post: the first 128 bits of the SHA-256 of its

@@ -51,6 +51,7 @@ type postView struct {
 	History    []index.AuditRow
 	Seen       int64
 	Original   bool // the archive has what it was read from
+	Exhibits   []exhibit
 
 	Form       decision
 	Mistake    string // key of what must be mended
@@ -123,7 +124,7 @@ func (s *Server) getPost(w http.ResponseWriter, r *http.Request) {
 func (s *Server) showPost(w http.ResponseWriter, r *http.Request, rec index.Record, p postProblem) {
 	lang := s.lang(r)
 	v := s.postView(rec, lang)
-	v.Me, v.Original = s.user(r), s.hasOriginal(rec)
+	v.Me, v.Original, v.Exhibits = s.user(r), s.hasOriginal(rec), s.exhibits(rec)
 	if err := s.fillPost(r.Context(), &v, lang); err != nil {
 		s.storeProblem(w, r, err)
 		return

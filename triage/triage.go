@@ -92,6 +92,9 @@ type Options struct {
 	// Original reads what a post was extracted from out of the archive; nil
 	// leaves the links out.
 	Original OriginalFunc
+	// Evidence reads pictures and documents of pages with hits; nil leaves them
+	// out.
+	Evidence EvidenceFunc
 	// Status tells the status page how all stands; nil leaves the page out.
 	Status func(context.Context) (Status, error)
 	// Why says why a URL was not fetched, in a language; nil leaves the form out.
@@ -119,6 +122,7 @@ type Server struct {
 	health     func() map[string]any
 	digest     http.Handler
 	original   OriginalFunc
+	evidence   EvidenceFunc
 	status     func(context.Context) (Status, error)
 	why        func(ctx context.Context, lang, url string) ([]WhyAnswer, error)
 	metrics    http.Handler
@@ -149,7 +153,7 @@ func New(opts Options) (*Server, error) {
 	}
 	s := &Server{
 		store: opts.Store, log: opts.Logger, language: opts.Language, user: opts.User, now: opts.Now, loc: opts.Location,
-		crawl: opts.Crawl, health: opts.Health, digest: opts.Digest, original: opts.Original, subscriptions: opts.Subscriptions, account: opts.Account, names: opts.Names, sources: opts.Sources,
+		crawl: opts.Crawl, health: opts.Health, digest: opts.Digest, original: opts.Original, evidence: opts.Evidence, subscriptions: opts.Subscriptions, account: opts.Account, names: opts.Names, sources: opts.Sources,
 		status: opts.Status, why: opts.Why, metrics: opts.Metrics,
 		categories: map[string]classify.Category{}, colors: map[string]int{}, hosts: map[string]bool{},
 		cross: http.NewCrossOriginProtection(), mux: http.NewServeMux(),
@@ -191,6 +195,7 @@ func (s *Server) routes() {
 	s.mux.HandleFunc("GET /{$}", s.getQueue)
 	s.mux.HandleFunc("GET /post/{id}", s.getPost)
 	s.mux.HandleFunc("GET /post/{id}/original", s.getOriginal)
+	s.mux.HandleFunc("GET /post/{id}/evidence/{n}", s.getEvidence)
 	s.mux.HandleFunc("POST /post/{id}/triage", s.postTriage)
 	s.mux.HandleFunc("POST /bulk", s.postBulk)
 	s.mux.HandleFunc("POST /undo", s.postUndo)

@@ -68,6 +68,9 @@ func heldOf(p post.Post) (records, urls []string, err error) {
 	if p.Archive.RecordID != "" {
 		records = append(records, p.Archive.RecordID)
 	}
+	for _, e := range p.Evidence {
+		records = append(records, e.Archive.RecordID)
+	}
 	for _, u := range []string{p.URL, p.ThreadURL} {
 		if canonical, _, err := crawler.Canonical(u); err == nil {
 			urls = append(urls, canonical)
@@ -94,10 +97,11 @@ func keep(w *archive.Writer, dictionary versions) func(context.Context, *transpo
 				about = append(about, archive.Field{Name: name, Value: value})
 			}
 		}
-		page := ok && x.Robots != nil // robots.txt is fetched for a site, not for a page
+		page := ok && x.Robots != nil && visit.Part == "" // robots.txt is fetched for a site, not for a page
 		if ok {
 			add(archive.AboutSource, visit.Source)
 			add("site-config", visit.Config)
+			add(aboutPart, visit.Part)
 		}
 		if page {
 			for _, hop := range visit.Via {
@@ -284,6 +288,9 @@ func originalOf(c config) triage.OriginalFunc {
 // headText writes a stored header, names in the order of the alphabet.
 func headText(c archive.Capture) string {
 	var b strings.Builder
+	if c.Header == nil {
+		return fmt.Sprintf("%s\nContent-Type: %s\n", c.Entry.Type, printable(c.ContentType))
+	}
 	fmt.Fprintf(&b, "HTTP %d\n", c.Entry.Status)
 	for _, name := range slices.Sorted(maps.Keys(c.Header)) {
 		for _, v := range c.Header[name] {

@@ -26,6 +26,8 @@ type config struct {
 	Model         string         `yaml:"model"`        // file; empty: the built-in one; none: rules alone
 	Crawl         crawlConfig    `yaml:"crawl"`
 	Archive       archiveConfig  `yaml:"archive"`
+	Browser       browserConfig  `yaml:"browser"`
+	Evidence      evidenceConfig `yaml:"evidence"`
 	Subscriptions string         `yaml:"subscriptions"` // folder of subscriptions to digests
 	BaseURL       string         `yaml:"base_url"`      // where readers of digests reach the pages; empty: http://addr
 	Mail          mailConfig     `yaml:"mail"`
@@ -56,6 +58,7 @@ func defaultConfig() config {
 		Data: "./data", Addr: "127.0.0.1:8686", Language: "zh", Sites: "configs/sites",
 		Crawl:         crawlConfig{Workers: 8, Tries: 5},
 		Archive:       archiveConfig{Enabled: true, MaxFile: 512},
+		Browser:       defaultBrowser(),
 		Subscriptions: "configs/subscriptions", Mail: mailConfig{Port: 587, TLS: "starttls"}, Accounts: accountsConfig{Required: "auto"},
 		Log: logConfig{Level: "info", Format: "text"},
 	}
@@ -167,6 +170,10 @@ func (c *config) check(at func(problem, remedy string, path ...any) strictyaml.M
 	}
 	if c.Archive.KeepDays < 0 || c.Archive.KeepDays > 36_500 {
 		ms = append(ms, at(fmt.Sprintf("%d days are out of range", c.Archive.KeepDays), "use 1 to 36500, or 0 to keep everything", "archive", "keep_days"))
+	}
+	ms = append(ms, c.Browser.check(at)...)
+	if c.Evidence.Screenshot && !c.Archive.Enabled {
+		ms = append(ms, at("screenshots are kept in the archive, which is off", "set archive.enabled: true, or leave evidence out", "evidence", "screenshot"))
 	}
 	return ms
 }

@@ -159,6 +159,9 @@ func health(watch *crawlWatch, live *classify.Live) func() map[string]any {
 		if drifts := watch.drifting(); len(drifts) > 0 {
 			answer["drifting_sites"] = drifts
 		}
+		if watch != nil && watch.browsing != nil {
+			answer["browser"] = watch.browsing.health()
+		}
 		return answer
 	}
 }

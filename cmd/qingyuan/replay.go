@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"time"
 
@@ -92,7 +93,10 @@ type replay struct {
 	sources map[string]*crawler.Source
 	judge   judgement
 	trans   *transport.Transport
-	only    string // source; "" for all
+	only    string                     // source; "" for all
+	shown   map[string]bool            // pages that were read as a browser showed them, by record id
+	proofs  map[string][]post.Evidence // by the record they were made of
+	proved  map[string][]post.Evidence // by post, so far
 	report  replayReport
 	batch   []index.Record
 }
@@ -118,7 +122,7 @@ func newReplay(ctx context.Context, c config, only string) (*replay, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &replay{archive: a, store: store, grouper: newGrouper(store), sources: map[string]*crawler.Source{}, judge: classifier.Classify, trans: trans, only: only,
+	r := &replay{archive: a, store: store, grouper: newGrouper(store), proved: map[string][]post.Evidence{}, sources: map[string]*crawler.Source{}, judge: classifier.Classify, trans: trans, only: only,
 		report: replayReport{Skipped: map[string]int{}, Dictionary: classifier.Dictionary().Version, Changes: []replayChange{}, seen: map[string]bool{}}}
 	for _, s := range sources {
 		r.sources[s.Name] = s
@@ -131,7 +135,14 @@ func newReplay(ctx context.Context, c config, only string) (*replay, error) {
 }
 
 func (r *replay) run(ctx context.Context, since time.Time) error {
-	err := r.archive.Captures(ctx, since, func(c archive.Capture) error { return r.page(ctx, c) }, func(err error) error {
+	var err error
+	if r.shown, err = r.archive.Converted(ctx); err != nil {
+		return err
+	}
+	if r.proofs, err = evidenceIn(ctx, r.archive); err != nil {
+		return err
+	}
+	err = r.archive.Captures(ctx, since, func(c archive.Capture) error { return r.page(ctx, c) }, func(err error) error {
 		if damage := (*archive.DamageError)(nil); errors.As(err, &damage) || errors.Is(err, archive.ErrNotFound) {
 			r.report.Skipped["damaged in the archive: see archive verify"]++
 			return nil
@@ -152,13 +163,21 @@ func (r *replay) page(ctx context.Context, c archive.Capture) error {
 	}
 	s := r.sources[name]
 	skip := func(why string) error { r.report.Skipped[why]++; return nil }
+	status := c.Entry.Status
+	if c.Entry.Type == archive.TypeConversion {
+		status = http.StatusOK
+	}
 	switch {
+	case c.About(aboutPart) != "":
+		return skip("part of a page that was shown in a browser")
+	case r.shown[c.Entry.ID]:
+		return skip("read as a browser showed it")
 	case s == nil:
 		return skip("the site is not configured (any more)")
 	case !c.Whole:
 		return skip("cut short when it was fetched")
-	case c.Entry.Status != 200:
-		return skip(fmt.Sprintf("status %d", c.Entry.Status))
+	case status != http.StatusOK:
+		return skip(fmt.Sprintf("status %d", status))
 	}
 	header, body, err := decodeCapture(r.trans, c, s.Charset)
 	if err != nil {
@@ -168,7 +187,7 @@ func (r *replay) page(ctx context.Context, c archive.Capture) error {
 	if canonical, _, err := crawler.Canonical(address); err == nil {
 		address = canonical
 	}
-	pg := crawler.Page{URL: address, Status: c.Entry.Status, Header: header, Body: body, FetchedAt: c.Entry.Time().UTC(),
+	pg := crawler.Page{URL: address, Status: status, Header: header, Body: body, FetchedAt: c.Entry.Time().UTC(),
 		Archive: post.Archive{File: c.File, RecordID: c.Entry.ID, SHA256: sum256(c.Body)}}
 	ex, err := extractAgain(s, pg, c.About(aboutLanding))
 	switch {
@@ -189,6 +208,10 @@ func (r *replay) page(ctx context.Context, c archive.Capture) error {
 		v, err := r.judge(p)
 		if err != nil {
 			return fmt.Errorf("classifying %s: %w", p.URL, err)
+		}
+		if v.Flagged {
+			p.Evidence = mergeEvidence(r.proofs[p.Archive.RecordID], r.proved[p.ID])
+			r.proved[p.ID] = p.Evidence
 		}
 		r.batch = append(r.batch, index.Record{Post: p, Verdict: v})
 	}
@@ -235,6 +258,11 @@ func (r *replay) flush(ctx context.Context) error {
 		old, err := r.store.Get(ctx, id)
 		if err != nil && !errors.Is(err, index.ErrNotFound) {
 			return fmt.Errorf("comparing with the index: %w", err)
+		}
+		for i := range r.batch {
+			if p := &r.batch[i].Post; p.ID == id {
+				p.Evidence = mergeEvidence(p.Evidence, old.Post.Evidence)
+			}
 		}
 		r.compare(old, err == nil, rec)
 	}

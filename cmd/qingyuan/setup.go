@@ -167,6 +167,7 @@ type pipeline struct {
 	frontier frontier.Frontier
 	crawler  *crawler.Crawler
 	archive  *archive.Writer // nil: nothing is archived
+	browsing *browsing       // nil: no browser is wanted
 
 	closing sync.Once
 	closed  error
@@ -238,10 +239,14 @@ func openPipeline(ctx context.Context, c config, opts pipelineOptions) (*pipelin
 		rt, err = newTransport(c, opts, p.archive, dictionary)
 	}
 	if err == nil {
+		p.browsing, err = openBrowsing(c, opts, p.archive, store)
+	}
+	if err == nil {
 		p.crawler, err = crawler.New(opts.sources, crawler.Options{
 			Frontier: f, Transport: rt, OnWait: opts.metrics.waited, OnRefused: opts.metrics.leftOut, Workers: c.Crawl.Workers, MaxTries: c.Crawl.Tries, Logger: opts.logger,
 			UserAgent: transport.UserAgent(version, c.Crawl.Contact), OnEvent: opts.event, Backoff: opts.backoff,
-			Sink: opts.metrics.sink(sink(judge, newGrouper(store), p.writer, func(r index.Record) {
+			Browser: p.browsing.browser(), KeepRendered: keepRendered(p.archive, dictionary),
+			Sink: opts.metrics.sink(sink(judge, newGrouper(store), p.writer, p.browsing, func(r index.Record) {
 				opts.metrics.judged(r)
 				if !r.Verdict.Flagged {
 					return
@@ -257,6 +262,9 @@ func openPipeline(ctx context.Context, c config, opts pipelineOptions) (*pipelin
 	if err != nil {
 		p.close()
 		return nil, err
+	}
+	if p.browsing != nil {
+		p.browsing.crawler = p.crawler
 	}
 	return p, nil
 }
@@ -285,9 +293,9 @@ func (o *pipelineOptions) event(e crawler.Event) {
 // judgement gives the verdict on a post; see classify.Classifier.Classify.
 type judgement func(post.Post) (classify.Verdict, error)
 
-// sink classifies the posts of a page, groups them and waits until they are
-// durable; each record is then told to onStored.
-func sink(judge judgement, g *campaign.Grouper, w *index.Writer, onStored func(index.Record)) crawler.Sink {
+// sink classifies the posts of a page, has evidence of its hits made, groups
+// them and waits until all is durable; each record is then told to onStored.
+func sink(judge judgement, g *campaign.Grouper, w *index.Writer, b *browsing, onStored func(index.Record)) crawler.Sink {
 	return func(ctx context.Context, posts []post.Post) error {
 		recs := make([]index.Record, 0, len(posts))
 		for _, p := range posts {
@@ -297,6 +305,7 @@ func sink(judge judgement, g *campaign.Grouper, w *index.Writer, onStored func(i
 			}
 			recs = append(recs, index.Record{Post: p, Verdict: v})
 		}
+		b.prove(ctx, recs)
 		if err := group(ctx, g, recs); err != nil {
 			return err
 		}
@@ -333,7 +342,7 @@ func (p *pipeline) close() error {
 }
 
 func (p *pipeline) closeAll() error {
-	var first error
+	first := p.browsing.close()
 	closers := []func() error{p.writer.Close, p.frontier.Close, p.store.Close}
 	if p.archive != nil {
 		closers = append([]func() error{p.archive.Close}, closers...) // it may ask the store for held posts

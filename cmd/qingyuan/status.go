@@ -22,6 +22,7 @@ type crawlWatch struct {
 	frontier frontier.Frontier // nil: nothing is known of what waits
 	lang     string            // of what is told of drift: zh, or en
 	sources  []*crawler.Source // whose hosts they are
+	browsing *browsing         // nil: no browser is wanted
 
 	mu      sync.Mutex
 	running bool

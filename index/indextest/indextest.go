@@ -40,6 +40,7 @@ func Run(t *testing.T, open func(t *testing.T) index.Store) {
 		{"Delete", testDelete},
 		{"NewToJudge", testNewToJudge},
 		{"RevisionsBounded", testRevisionsBounded},
+		{"PutKeepsEvidence", testPutKeepsEvidence},
 		{"WrongClock", testWrongClock},
 		{"InvalidUTF8", testInvalidUTF8},
 		{"OddTexts", testOddTexts},

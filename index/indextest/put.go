@@ -11,6 +11,7 @@ import (
 
 	"qingyuan/classify"
 	"qingyuan/index"
+	"qingyuan/post"
 )
 
 // testNewToJudge checks when a changed post comes before the analysts again.
@@ -45,6 +46,29 @@ func testNewToJudge(t *testing.T, s index.Store) {
 		if got := get(t, s, r.Post.ID); got.IngestedAt.After(before) != c.renews || got.Revisions != i+1 {
 			t.Errorf("%s: ingested %v, was %v; want it renewed: %v; %d revisions, want %d", c.name, got.IngestedAt, before, c.renews, got.Revisions, i+1)
 		}
+	}
+}
+
+// testPutKeepsEvidence puts a post again without the evidence that was made of
+// it, unchanged and edited, and then with another.
+func testPutKeepsEvidence(t *testing.T, s index.Store) {
+	r := record("1", "停息挂账", "专业办理")
+	first := []post.Evidence{{Kind: post.EvidenceScreenshot, Archive: post.Archive{File: "a.warc.gz", RecordID: "urn:uuid:1", SHA256: "ab"}, At: r.Post.FetchedAt, Width: 1280, Height: 900, PageHeight: 900}}
+	r.Post.Evidence = first
+	put(t, s, r)
+	r.Post.Evidence = nil
+	for _, text := range []string{"专业办理", "专业办理，加微信"} {
+		r.Post.Text, r.Post.FetchedAt = text, r.Post.FetchedAt.Add(time.Minute)
+		put(t, s, r)
+		if diff := cmp.Diff(first, get(t, s, r.Post.ID).Post.Evidence); diff != "" {
+			t.Errorf("after %s: %s", text, diff)
+		}
+	}
+	r.Post.FetchedAt = r.Post.FetchedAt.Add(time.Minute)
+	r.Post.Evidence = []post.Evidence{{Kind: post.EvidenceDOM, Archive: post.Archive{RecordID: "urn:uuid:2"}, At: r.Post.FetchedAt}}
+	put(t, s, r)
+	if got := get(t, s, r.Post.ID).Post.Evidence; len(got) != 1 || got[0].Kind != post.EvidenceDOM {
+		t.Errorf("new evidence: %+v", got)
 	}
 }
 

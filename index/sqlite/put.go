@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"database/sql"
@@ -238,6 +239,13 @@ func (p *putter) update(r index.Record, hash []byte, old state) error {
 
 // replace writes what changed of a known record.
 func (p *putter) replace(r index.Record, old, next state) error {
+	if len(r.Post.Evidence) == 0 {
+		kept, err := p.evidence(old.rid)
+		if err != nil {
+			return err
+		}
+		r.Post.Evidence = kept
+	}
 	args, err := p.columns(r, next)
 	if err != nil {
 		return err
@@ -300,6 +308,21 @@ func (p *putter) doc(rid int64) (doc, error) {
 		return d, err
 	}
 	return d, json.Unmarshal(raw, &d)
+}
+
+// evidence reads what a known record names. Few have any, and only these are
+// decoded.
+func (p *putter) evidence(rid int64) ([]post.Evidence, error) {
+	var raw []byte
+	if err := p.stmt(p.s.stmts.docGet).QueryRowContext(p.ctx, rid).Scan(&raw); err != nil {
+		return nil, err
+	}
+	if !bytes.Contains(raw, []byte(`"evidence":[`)) {
+		return nil, nil
+	}
+	var d doc
+	err := json.Unmarshal(raw, &d)
+	return d.Post.Evidence, err
 }
 
 func (p *putter) putDoc(rid int64, r index.Record) error {
