@@ -102,7 +102,7 @@ func keep(w *archive.Writer, dictionary versions) func(context.Context, *transpo
 			add("robots", x.Robots.String())
 		}
 		add("dictionary", dictionary())
-		add("insecure-tls", x.InsecureTLS)
+		add("session", x.Session)
 		var sent []archive.Field
 		for _, f := range x.Sent {
 			sent = append(sent, archive.Field{Name: f[0], Value: f[1]})

@@ -189,7 +189,8 @@ func (c *robotsCache) get(ctx context.Context, u *url.URL, p HostPolicy) (last, 
 		return nil, nil, &ScopeError{URL: u.Redacted(), Reason: err.Error()}
 	}
 	origin := robotsOrigin(u, host)
-	key := u.Scheme + "://" + host + " " + portOf(u) + " " + p.egressKey()
+	product := c.t.robotsProduct(p)
+	key := u.Scheme + "://" + host + " " + portOf(u) + " " + product + " " + p.egressKey()
 	c.mu.Lock()
 	e := c.entry(key)
 	if e.last != nil && c.t.opts.Now().Before(e.last.expires) {
@@ -281,7 +282,7 @@ func (c *robotsCache) fetch(ctx context.Context, origin *url.URL, p HostPolicy) 
 		case resp.StatusCode >= 200 && resp.StatusCode < 300:
 			sum := sha256.Sum256(body)
 			f.sum = hex.EncodeToString(sum[:])
-			f.file = parseRobots(body, c.t.product)
+			f.file = parseRobots(body, c.t.robotsProduct(p))
 			f.expires = f.at.Add(robotsFresh)
 			return f
 		case resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode >= 500:
@@ -345,7 +346,7 @@ func (c *robotsCache) fetchOnce(ctx context.Context, u, origin *url.URL, p HostP
 		return nil, nil, err
 	}
 	if u.Host != origin.Host && !exact {
-		scope.Jar = nil
+		scope.Jar, scope.SecretHeader = nil, nil
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {

@@ -17,7 +17,6 @@ package transport
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -26,6 +25,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -75,30 +75,11 @@ type Timeouts struct {
 	Total  time.Duration // the whole exchange; default 2 min
 }
 
-// Exchange is what went over the wire for one hop. It must not be changed.
-type Exchange struct {
-	Method         string
-	URL            string // of this hop
-	RequestHeader  http.Header
-	Sent           [][2]string // header fields as they were written, in order; with HTTP/2 the pseudo fields too
-	Status         int
-	Proto          string // "HTTP/1.1", "HTTP/2.0"
-	ResponseHeader http.Header
-	Raw            []byte    // body as received: chunking undone, content coding not
-	Truncated      string    // "" when whole, else "length", "time" or "disconnect" (as in WARC-Truncated)
-	Robots         *Decision // why it was allowed; nil for robots.txt itself
-	RemoteAddr     string    // address and port that answered (the proxy's, behind one)
-	TLS            *tls.ConnectionState
-	InsecureTLS    string        // the policy's reason for not verifying, else ""
-	Started        time.Time     // when the request was made
-	Took           time.Duration // until the last byte
-}
-
 // Transport is the RoundTripper. It is safe for many goroutines. Make it with
 // New, share one per process, and let CloseIdleConnections end it.
 type Transport struct {
 	opts    Options
-	product string // token for robots.txt
+	product string // of Options.UserAgent
 	robots  *robotsCache
 
 	mu       sync.Mutex
@@ -261,12 +242,17 @@ func (t *Transport) outgoing(req *http.Request, p HostPolicy, exact bool) *http.
 	out := req.Clone(req.Context())
 	out.Host = out.URL.Host // a Host header of its own would slip past the scope
 	out.Header.Del("Host")
-	out.Header.Set("User-Agent", t.opts.UserAgent)
+	out.Header.Set("User-Agent", t.userAgent(p))
 	if out.Header.Get("Accept-Language") == "" {
 		out.Header.Set("Accept-Language", "zh-CN,zh;q=0.9,en;q=0.5")
 	}
 	if exact {
 		for k, v := range p.Header {
+			out.Header[http.CanonicalHeaderKey(k)] = append([]string(nil), v...)
+		}
+	}
+	if exact && slices.Contains(p.SecretOrigins, out.URL.Scheme+"://"+strings.ToLower(out.URL.Host)) {
+		for k, v := range p.SecretHeader {
 			out.Header[http.CanonicalHeaderKey(k)] = append([]string(nil), v...)
 		}
 	}
@@ -280,6 +266,23 @@ func (t *Transport) outgoing(req *http.Request, p HostPolicy, exact bool) *http.
 		out.Header.Set("Accept-Encoding", "identity")
 	}
 	return out
+}
+
+// userAgent is what is sent under a policy.
+func (t *Transport) userAgent(p HostPolicy) string {
+	if p.UserAgent != "" {
+		return p.UserAgent
+	}
+	return t.opts.UserAgent
+}
+
+// robotsProduct is the name that robots.txt is read for: that which the site is
+// told, unless that is what every browser says.
+func (t *Transport) robotsProduct(p HostPolicy) string {
+	if name := productToken(p.UserAgent); name != "" && name != "mozilla" {
+		return name
+	}
+	return t.product
 }
 
 // exchange sends one request and makes its response whole.
@@ -359,7 +362,7 @@ func (t *Transport) toText(resp *http.Response, body []byte, contentType, charse
 // A body over limit is an error, except for robots.txt (d is nil), of which
 // the standard reads the beginning.
 func (t *Transport) fetch(out *http.Request, p HostPolicy, d *Decision, limit int64) (*http.Response, []byte, error) {
-	rt, err := t.egress(p)
+	rt, err := t.egress(p, out.URL.Scheme)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -398,10 +401,11 @@ func (t *Transport) fetch(out *http.Request, p HostPolicy, d *Decision, limit in
 	x := &Exchange{
 		Method: out.Method, URL: out.URL.String(), RequestHeader: out.Header.Clone(), Sent: sent.fields(),
 		Status: resp.StatusCode, Proto: resp.Proto, ResponseHeader: resp.Header.Clone(),
-		Raw: raw, Truncated: cut, Robots: d, RemoteAddr: remote, TLS: resp.TLS, InsecureTLS: p.InsecureTLS,
+		Raw: raw, Truncated: cut, Robots: d, RemoteAddr: remote, TLS: resp.TLS, Session: p.Session,
 		Started: started, Took: time.Since(started),
 	}
-	if t.opts.OnBody != nil {
+	x.redact(p)
+	if t.opts.OnBody != nil && !p.Unrecorded {
 		// Under the caller's context: our own limits must not end the keeping of
 		// what came before they ran out.
 		if hookErr := t.opts.OnBody(caller, x); hookErr != nil {
@@ -409,34 +413,6 @@ func (t *Transport) fetch(out *http.Request, p HostPolicy, d *Decision, limit in
 		}
 	}
 	return resp, raw, err
-}
-
-// sentHeader collects what the connection's own goroutine writes.
-type sentHeader struct {
-	mu   sync.Mutex
-	list [][2]string
-}
-
-// begin starts anew: a request is written again when a kept connection was
-// closed under it.
-func (s *sentHeader) begin() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.list = nil
-}
-
-func (s *sentHeader) wrote(name string, values []string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, v := range values {
-		s.list = append(s.list, [2]string{name, v})
-	}
-}
-
-func (s *sentHeader) fields() [][2]string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.list[:len(s.list):len(s.list)]
 }
 
 // readWire reads the body up to limit and says how it was cut, if it was.

@@ -7,6 +7,7 @@ import (
 	"compress/zlib"
 	"context"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"io"
 	"log"
@@ -286,9 +287,12 @@ func TestTLSIsVerified(t *testing.T) {
 	if kept, err := do(Options{RootCAs: roots}, p); err != nil || kept.TLS == nil || len(kept.TLS.VerifiedChains) == 0 {
 		t.Errorf("verified: %+v, %v", kept, err)
 	}
-	p.InsecureTLS = "expired since 2025, seen by the operator"
-	if kept, err := do(Options{}, p); err != nil || kept.InsecureTLS != p.InsecureTLS {
-		t.Errorf("not verified: %+v, %v", kept, err)
+	p.RootCAs = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw})
+	if kept, err := do(Options{}, p); err != nil || len(kept.TLS.VerifiedChains) == 0 {
+		t.Errorf("verified by the site's own certificates: %+v, %v", kept, err)
+	}
+	if _, err := do(Options{}, localPolicy(srv)); err == nil {
+		t.Error("the certificates of one site verified another")
 	}
 }
 
