@@ -74,6 +74,9 @@ type Options struct {
 	// Unconditional fetches every page whole, without If-None-Match and
 	// If-Modified-Since: for a sink that has lost what it was given.
 	Unconditional bool
+	// SessionDir is the folder in which the cookies of sessions and the log of
+	// their use are kept, readable by its owner alone; "" keeps them in memory.
+	SessionDir string
 }
 
 // Recrawl says when pages are fetched again in a crawl without end.
@@ -102,6 +105,8 @@ type Crawler struct {
 	budget   budgets
 	growth   growth
 	traps    traps
+	access   accesses
+	sessions sessions
 	refusals refusals
 	wake     chan struct{}
 	warned   sync.Map // source+warning → seen; bounded by warnedCount
@@ -129,6 +134,7 @@ func New(sources []*Source, opts Options) (*Crawler, error) {
 	c.budget.bySource = map[string]*budget{}
 	c.growth.base = map[string]int{}
 	c.traps.now = opts.Now
+	c.sessions = sessions{dir: opts.SessionDir, log: opts.Logger, now: opts.Now}
 	c.prog = newProgress(opts.Now, opts.OnEvent)
 	if err := c.setSources(sources); err != nil {
 		return nil, fmt.Errorf("making crawler: %w", err)
@@ -238,6 +244,7 @@ func (c *Crawler) Run(ctx context.Context, once bool) (Summary, error) {
 	for name := range *c.sources.Load() {
 		c.retain(ctx, name, true)
 	}
+	c.sessions.end()
 	if c.trans != nil {
 		c.trans.CloseIdleConnections()
 	}

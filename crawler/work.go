@@ -25,11 +25,11 @@ func (c *Crawler) work(ctx context.Context, l frontier.Lease) error {
 		c.dead(ctx, EventDead, l, 0, fmt.Sprintf("%d leases ran out unanswered: the page crashes or hangs what works on it", l.Lost))
 		return nil
 	}
-	if !c.afford(ctx, s, l) || !c.admitted(ctx, s, l) {
+	if !c.afford(ctx, s, l) || !c.admitted(ctx, s, l) || !c.sessionOpen(ctx, s, l) {
 		return nil
 	}
 	work, end := c.keep(ctx, l)
-	pg, ex, err := c.read(work, s, l)
+	pg, ex, err := c.readAsMember(work, s, l)
 	c.vanished(l, &ex)
 	if err == nil && pg.Status != http.StatusNotModified && ex.Blocked == "" && ex.Gone == "" {
 		err = c.hand(work, ex.Posts)
@@ -53,6 +53,10 @@ func (c *Crawler) read(ctx context.Context, s *Source, l frontier.Lease) (pg Pag
 	}
 	err = guarded(func() (err error) {
 		if pg, err = c.fetch(ctx, s, l.URL, marks); err != nil {
+			if risk := (*riskError)(nil); errors.As(err, &risk) {
+				ex.Blocked, ex.Wall = risk.wall.why, risk.wall.kind
+				return nil
+			}
 			if scope := (*transport.ScopeError)(nil); errors.As(err, &scope) {
 				if w, ok := s.behindRedirect(l.URL, scope.URL, Page{}); ok {
 					ex.Blocked, ex.Wall = w.why, w.kind

@@ -57,6 +57,7 @@ func commands() []command {
 		{"archive", "verify|list|show|key|hold|retain", "check, list and show what was kept as evidence", runArchive},
 		{"replay", "", "read and judge the archived pages again, without fetching", runReplay},
 		{"site", "test CONFIG PAGE...", "show what a site config extracts from saved pages", runSite},
+		{"session", "[resume SITE]", "how the logins and cookies of sites stand; let one that a captcha stopped go on", runSession},
 		{"robots", "URL...", "what a robots.txt allows, and the rule that decides", runRobots},
 		{"url", "canonical URL...", "the one spelling by which the crawler knows a page", runURL},
 		{"version", "", "print the version", runVersion},

@@ -232,7 +232,7 @@ func openPipeline(ctx context.Context, c config, opts pipelineOptions) (*pipelin
 					opts.onHit(r)
 				}
 			}),
-			Deleted: deleted(store, opts.logger),
+			Deleted: deleted(store, opts.logger), SessionDir: sessionDir(c),
 		})
 	}
 	if err != nil {
