@@ -49,6 +49,7 @@ var rooms = map[string]room{
 	"crawler/frontier/sqlite":       {[]string{"crawler/frontier"}, anything},
 	"crawler/frontier/frontiertest": {[]string{"crawler/frontier"}, anything},
 	"crawler/transport":             {[]string{"archive"}, anything},
+	"crawler/hostiletest":           {none, anything},
 	"classify":                      {[]string{"post", "strictyaml"}, anything},
 	"classify/tables":               {none, anything},
 	"dictionaries":                  {none, none},

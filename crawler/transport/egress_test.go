@@ -1,10 +1,8 @@
 package transport
 
 import (
-	"bufio"
 	"bytes"
 	"context"
-	"encoding/binary"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -14,158 +12,13 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"net/url"
 	"strings"
 	"sync"
 	"testing"
+
+	"qingyuan/crawler/hostiletest"
 )
-
-// labProxy is a proxy for CONNECT, absolute URLs and SOCKS5. It connects
-// wherever it is told and notes where that was.
-type labProxy struct {
-	addr string
-	user string // "name:password"; "" asks for none
-
-	mu    sync.Mutex
-	asked []string
-}
-
-func newLabProxy(t *testing.T, user string) *labProxy {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	p := &labProxy{addr: l.Addr().String(), user: user}
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go p.serve(c)
-		}
-	}()
-	return p
-}
-
-func (p *labProxy) url(scheme string) string {
-	u := url.URL{Scheme: scheme, Host: p.addr}
-	if name, password, ok := strings.Cut(p.user, ":"); ok {
-		u.User = url.UserPassword(name, password)
-	}
-	return u.String()
-}
-
-func (p *labProxy) targets() []string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	got := p.asked
-	p.asked = nil
-	return got
-}
-
-func (p *labProxy) note(target string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.asked = append(p.asked, target)
-}
-
-func (p *labProxy) serve(c net.Conn) {
-	defer c.Close()
-	in := bufio.NewReader(c)
-	first, err := in.Peek(1)
-	if err != nil {
-		return
-	}
-	if first[0] == 5 {
-		p.socks(c, in)
-		return
-	}
-	req, err := http.ReadRequest(in)
-	if err != nil {
-		return
-	}
-	if name, password, ok := strings.Cut(p.user, ":"); ok {
-		r := http.Request{Header: http.Header{"Authorization": req.Header["Proxy-Authorization"]}}
-		if n, pw, _ := r.BasicAuth(); n != name || pw != password {
-			io.WriteString(c, "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
-			return
-		}
-	}
-	if req.Method != http.MethodConnect {
-		p.note(req.URL.String())
-		io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 17\r\nConnection: close\r\n\r\nthrough the proxy")
-		return
-	}
-	p.note(req.Host)
-	up, err := net.Dial("tcp", req.Host)
-	if err != nil {
-		io.WriteString(c, "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
-		return
-	}
-	io.WriteString(c, "HTTP/1.1 200 OK\r\n\r\n")
-	p.pipe(c, in, up)
-}
-
-func (p *labProxy) pipe(c net.Conn, in io.Reader, up net.Conn) {
-	defer up.Close()
-	go func() { io.Copy(up, in); up.Close() }()
-	io.Copy(c, up)
-}
-
-// socks speaks as much of RFC 1928 and 1929 as a client needs.
-func (p *labProxy) socks(c net.Conn, in *bufio.Reader) {
-	head := make([]byte, 2)
-	io.ReadFull(in, head)
-	io.CopyN(io.Discard, in, int64(head[1]))
-	if p.user == "" {
-		c.Write([]byte{5, 0})
-	} else {
-		c.Write([]byte{5, 2})
-		io.ReadFull(in, head)
-		name := make([]byte, head[1])
-		io.ReadFull(in, name)
-		n, _ := in.ReadByte()
-		password := make([]byte, n)
-		io.ReadFull(in, password)
-		if string(name)+":"+string(password) != p.user {
-			c.Write([]byte{1, 1})
-			return
-		}
-		c.Write([]byte{1, 0})
-	}
-	req := make([]byte, 4)
-	if _, err := io.ReadFull(in, req); err != nil {
-		return
-	}
-	host := ""
-	switch req[3] {
-	case 1, 4:
-		b := make([]byte, map[byte]int{1: 4, 4: 16}[req[3]])
-		io.ReadFull(in, b)
-		addr, _ := netip.AddrFromSlice(b)
-		host = addr.String()
-	case 3:
-		n, _ := in.ReadByte()
-		b := make([]byte, n)
-		io.ReadFull(in, b)
-		host = string(b)
-	}
-	port := make([]byte, 2)
-	io.ReadFull(in, port)
-	target := net.JoinHostPort(host, fmt.Sprint(binary.BigEndian.Uint16(port)))
-	p.note(target)
-	up, err := net.Dial("tcp", target)
-	if err != nil {
-		c.Write([]byte{5, 5, 0, 1, 0, 0, 0, 0, 0, 0})
-		return
-	}
-	c.Write([]byte{5, 0, 0, 1, 0, 0, 0, 0, 0, 0})
-	p.pipe(c, in, up)
-}
 
 // Through every kind of proxy the name is looked up here, judged, and the proxy
 // given the very address that was judged; a refused target is never named to
@@ -181,7 +34,7 @@ func TestProxyGetsCheckedAddresses(t *testing.T) {
 	_, plainPort, _ := net.SplitHostPort(plain.Listener.Addr().String())
 	_, securePort, _ := net.SplitHostPort(secure.Listener.Addr().String())
 	for _, user := range []string{"", "qingyuan:geheim-Pa55"} {
-		lab := newLabProxy(t, user)
+		lab := hostiletest.NewProxy(t, user)
 		for _, tt := range []struct {
 			scheme, url string
 			resolves    bool
@@ -199,21 +52,21 @@ func TestProxyGetsCheckedAddresses(t *testing.T) {
 			{"socks5", "https://inside.example/x", false, ""},
 			{"socks5", "http://10.0.0.1/x", true, ""},
 			{"socks5", "http://metadata.example/x", false, ""},
-			{"socks5", "http://" + lab.addr + "/x", false, ""}, // the proxy itself is for the operator, not for pages
-			{"http", "https://" + lab.addr + "/x", false, ""},
-			{"http", "http://" + lab.addr + "/x", true, ""},
+			{"socks5", "http://" + lab.Addr + "/x", false, ""}, // the proxy itself is for the operator, not for pages
+			{"http", "https://" + lab.Addr + "/x", false, ""},
+			{"http", "http://" + lab.Addr + "/x", true, ""},
 		} {
-			dns := &fakeDNS{names: map[string][]string{
+			dns := hostiletest.NewDNS(map[string][]string{
 				// The second look-up leads inside: whoever asks a second time is caught.
 				"example.com": {"127.0.0.1", "127.0.0.2"}, "inside.example": {"10.0.0.1"}, "metadata.example": {"169.254.169.254"},
-			}}
+			})
 			// One family only, so that one request makes one look-up of the script.
-			p := HostPolicy{Hosts: []string{"*"}, Proxy: lab.url(tt.scheme), ProxyResolves: tt.resolves, RootCAs: ca,
+			p := HostPolicy{Hosts: []string{"*"}, Proxy: lab.URL(tt.scheme), ProxyResolves: tt.resolves, RootCAs: ca,
 				AllowPrivate: []string{"127.0.0.1:" + plainPort, "127.0.0.1:" + securePort}}
-			tr := newTransport(t, Options{Resolver: dns.resolver()})
+			tr := newTransport(t, Options{Resolver: dns.Resolver()})
 			req, _ := http.NewRequestWithContext(WithPolicy(t.Context(), p), "GET", tt.url, nil)
 			resp, err := tr.RoundTrip(req)
-			got := strings.Join(lab.targets(), " ")
+			got := strings.Join(lab.Targets(), " ")
 			if got != tt.want || (err == nil) != (tt.want != "") {
 				t.Errorf("%s by %s: the proxy was asked for %q, want %q (%v)", tt.url, tt.scheme, got, tt.want, err)
 			}
@@ -244,7 +97,7 @@ func TestSecretsStayInside(t *testing.T) {
 	defer site.Close()
 	var logged bytes.Buffer
 	var seen strings.Builder
-	lab := newLabProxy(t, "qingyuan:"+password)
+	lab := hostiletest.NewProxy(t, "qingyuan:"+password)
 	opts := Options{Logger: slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		OnBody: func(_ context.Context, x *Exchange) error { fmt.Fprintf(&seen, "%+v\n", x); return nil }}
 	tr := newTransport(t, opts)
@@ -264,7 +117,7 @@ func TestSecretsStayInside(t *testing.T) {
 	for _, scheme := range []string{"", "socks5"} {
 		proxy := ""
 		if scheme != "" {
-			proxy = lab.url(scheme)
+			proxy = lab.URL(scheme)
 		}
 		if err := do(proxy, site.URL+"/x"); err != nil {
 			t.Errorf("%s: %v", scheme, err)
@@ -272,7 +125,7 @@ func TestSecretsStayInside(t *testing.T) {
 	}
 	for _, proxy := range []string{
 		"http://qingyuan:" + password + "@127.0.0.1:1", "socks5://qingyuan:" + password + "@127.0.0.1:1", "https://qingyuan:" + password + "@127.0.0.1:1",
-		"http://other:" + password + "@" + lab.addr, "socks5://other:" + password + "@" + lab.addr, "https://qingyuan:" + password + "@" + lab.addr,
+		"http://other:" + password + "@" + lab.Addr, "socks5://other:" + password + "@" + lab.Addr, "https://qingyuan:" + password + "@" + lab.Addr,
 		"ftp://qingyuan:" + password + "@x", "http://qingyuan:" + password + "@[bad", "qingyuan:" + password,
 	} {
 		for _, target := range []string{"http://127.0.0.1:1/", "https://www.example/", site.URL} {
