@@ -94,7 +94,7 @@ func (p *Proxy) serve(c net.Conn) {
 	}
 	if req.Method != http.MethodConnect {
 		p.note(req.URL.String())
-		io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 17\r\nConnection: close\r\n\r\nthrough the proxy")
+		p.forward(c, req)
 		return
 	}
 	p.note(req.Host)
@@ -105,6 +105,21 @@ func (p *Proxy) serve(c net.Conn) {
 	}
 	io.WriteString(c, "HTTP/1.1 200 OK\r\n\r\n")
 	p.pipe(c, in, up)
+}
+
+// forward makes the request itself; only addresses can be looked up by it.
+func (p *Proxy) forward(c net.Conn, req *http.Request) {
+	up, err := net.Dial("tcp", req.URL.Host)
+	if err != nil {
+		io.WriteString(c, "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
+		return
+	}
+	defer up.Close()
+	req.Header.Del("Proxy-Authorization")
+	req.Close = true
+	if req.Write(up) == nil {
+		io.Copy(c, up)
+	}
 }
 
 func (p *Proxy) pipe(c net.Conn, in io.Reader, up net.Conn) {
