@@ -108,6 +108,7 @@ type Crawler struct {
 	access   accesses
 	sessions sessions
 	refusals refusals
+	large    chan struct{} // holds a token for each large page that is read
 	wake     chan struct{}
 	warned   sync.Map // source+warning → seen; bounded by warnedCount
 	warnedN  atomic.Int64
@@ -119,7 +120,7 @@ func New(sources []*Source, opts Options) (*Crawler, error) {
 		return nil, errors.New("making crawler: options need a frontier and a sink")
 	}
 	setDefaults(&opts)
-	c := &Crawler{opts: opts, now: opts.Now, log: opts.Logger, wake: make(chan struct{}, 1)}
+	c := &Crawler{opts: opts, now: opts.Now, log: opts.Logger, wake: make(chan struct{}, 1), large: make(chan struct{}, maxLarge)}
 	rt := opts.Transport
 	if rt == nil {
 		t, err := transport.New(transport.Options{UserAgent: opts.UserAgent, Robots: true, Logger: opts.Logger})

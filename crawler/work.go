@@ -74,6 +74,14 @@ func (c *Crawler) read(ctx context.Context, s *Source, l frontier.Lease) (pg Pag
 		if final, _, err := s.Canonical(pg.URL); err == nil {
 			pg.URL = final
 		}
+		if len(pg.Body) > largePage {
+			select {
+			case c.large <- struct{}{}:
+				defer func() { <-c.large }()
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
 		ex, err = extractWithin(maxExtract, s, pg)
 		if errors.Is(err, ErrNoRule) && pg.URL != l.URL {
 			if w, ok := s.behindRedirect(l.URL, pg.URL, pg); ok {
@@ -100,6 +108,13 @@ func (c *Crawler) read(ctx context.Context, s *Source, l frontier.Lease) (pg Pag
 // pages take milliseconds, and Extract itself gives up after extractTime, so
 // this is for what it may have overlooked.
 const maxExtract = 30 * time.Second
+
+// Pages over largePage bytes are read maxLarge at a time: as a tree of elements
+// they take several times their size.
+const (
+	largePage = 2 << 20
+	maxLarge  = 2
+)
 
 // extractWithin gives up on a page that takes longer than limit.
 func extractWithin(limit time.Duration, s *Source, pg Page) (Extraction, error) {

@@ -82,6 +82,8 @@ type Transport struct {
 	product string // of Options.UserAgent
 	robots  *robotsCache
 
+	decoding chan struct{} // holds a token for each large body that is decoded
+
 	mu       sync.Mutex
 	egresses map[string]*http.Transport // by HostPolicy.egressKey
 }
@@ -123,7 +125,7 @@ func New(opts Options) (*Transport, error) {
 	if product == "" {
 		return nil, fmt.Errorf("transport: user agent %q does not begin with a product name (letters, - and _)", opts.UserAgent)
 	}
-	tr := &Transport{opts: opts, product: product, egresses: make(map[string]*http.Transport)}
+	tr := &Transport{opts: opts, product: product, egresses: make(map[string]*http.Transport), decoding: make(chan struct{}, maxLarge)}
 	tr.robots = newRobotsCache(tr)
 	return tr, nil
 }
@@ -296,10 +298,30 @@ func (t *Transport) exchange(out *http.Request, p HostPolicy, d *Decision) (*htt
 			p.Jar.SetCookies(out.URL, cookies)
 		}
 	}
+	isLarge := large(resp, raw) // decoding changes the header
+	if isLarge {
+		select {
+		case t.decoding <- struct{}{}:
+		case <-out.Context().Done():
+			return nil, fmt.Errorf("waiting to decode: %w", out.Context().Err())
+		}
+	}
+	if isLarge {
+		defer func() { <-t.decoding }()
+	}
 	if err := t.whole(resp, raw, out, p.Charset); err != nil {
 		return nil, err
 	}
 	return resp, nil
+}
+
+// maxLarge is how many large bodies are decoded at a time: while it is decoded a
+// body stands in memory up to four times.
+const maxLarge = 2
+
+// large reports whether a body may become megabytes.
+func large(resp *http.Response, raw []byte) bool {
+	return len(raw) > 1<<20 || len(raw) > 32<<10 && resp.Header.Get("Content-Encoding") != ""
 }
 
 // Decode makes of a stored exchange what RoundTrip made of it: the header and
