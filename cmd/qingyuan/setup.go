@@ -220,7 +220,7 @@ func openPipeline(ctx context.Context, c config, opts pipelineOptions) (*pipelin
 	p := &pipeline{store: store, frontier: f, writer: index.NewWriter(store, index.WriterOptions{Logger: opts.logger})}
 	var rt http.RoundTripper
 	if p.archive, err = openArchive(c, store, opts.logger); err == nil {
-		rt, err = newTransport(c, opts, p.archive, dictionary)
+		rt, err = newTransport(c, opts, p.archive, dictionary, f)
 	}
 	if err == nil {
 		p.crawler, err = crawler.New(opts.sources, crawler.Options{
@@ -242,8 +242,8 @@ func openPipeline(ctx context.Context, c config, opts pipelineOptions) (*pipelin
 	return p, nil
 }
 
-func newTransport(c config, opts pipelineOptions, w *archive.Writer, dictionary versions) (http.RoundTripper, error) {
-	o := transport.Options{UserAgent: transport.UserAgent(version, c.Crawl.Contact), Logger: opts.logger, Robots: true}
+func newTransport(c config, opts pipelineOptions, w *archive.Writer, dictionary versions, f frontier.Frontier) (http.RoundTripper, error) {
+	o := transport.Options{UserAgent: transport.UserAgent(version, c.Crawl.Contact), Logger: opts.logger, Robots: true, RobotsStore: crawler.RobotsNotes(f)}
 	if w != nil {
 		o.OnBody = keep(w, dictionary)
 	}

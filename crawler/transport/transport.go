@@ -53,6 +53,8 @@ type Options struct {
 	Timeouts Timeouts
 	// Robots asks robots.txt before each request, unless a policy overrides it.
 	Robots bool
+	// RobotsStore keeps robots.txt files over restarts; the zero value does not.
+	RobotsStore RobotsStore
 	// OnBody, if not nil, gets each exchange before its body is decoded, also
 	// robots.txt, redirects, error pages and bodies that were cut. An error
 	// fails the request: what cannot be kept as evidence is not used. Called by
