@@ -29,7 +29,7 @@ func (c *Crawler) work(ctx context.Context, l frontier.Lease) error {
 		return nil
 	}
 	work, end := c.keep(ctx, l)
-	pg, ex, err := c.readAsMember(work, s, l)
+	pg, ex, err := c.readAsMember(c.withLeased(work, l), s, l)
 	c.vanished(l, &ex)
 	if err == nil && pg.Status != http.StatusNotModified && ex.Blocked == "" && ex.Gone == "" {
 		err = c.hand(work, ex.Posts)
