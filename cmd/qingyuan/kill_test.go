@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -231,4 +232,57 @@ func checkCounted(t *testing.T, forum *countingForum, data string) {
 	if err != nil || p.Total != forum.threads || lost > 0 || stale > 0 {
 		t.Errorf("%d of %d posts in the index, %d lost, %d with a text older than the last one served (%v)", p.Total, forum.threads, lost, stale, err)
 	}
+}
+
+// TestStopCrawl ends the real program as an operator does, with SIGTERM at a
+// random page: it is over within 10 s, says what it did, and the next one goes on
+// without a loss.
+func TestStopCrawl(t *testing.T) {
+	forum := newCountingForum(t, 400)
+	sites, data := forum.config(t), t.TempDir()
+	const stops = 4
+	longest := time.Duration(0)
+	for n := range stops {
+		for len(forum.served) > 0 {
+			<-forum.served
+		}
+		child, out := startCrawl(t, sites, data)
+		for range 10 + rand.IntN(50) {
+			select {
+			case <-forum.served:
+			case <-time.After(time.Minute):
+				child.Process.Kill()
+				child.Wait()
+				t.Fatalf("stop %d: the crawl does not get on:\n%s", n, out)
+			}
+		}
+		asked := time.Now()
+		if err := child.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		hard := time.AfterFunc(30*time.Second, func() { child.Process.Kill() })
+		err := child.Wait()
+		hard.Stop()
+		longest = max(longest, time.Since(asked))
+		if err != nil || !strings.Contains(out.String(), " posts, ") {
+			t.Fatalf("stop %d: %v\n%s", n, err, out)
+		}
+	}
+	if longest > 10*time.Second {
+		t.Errorf("a stop took %v", longest)
+	}
+	last, out := startCrawl(t, sites, data)
+	if err := last.Wait(); err != nil {
+		t.Fatalf("the last run failed: %v\n%s", err, out)
+	}
+	forum.Close()
+	again := -forum.threads - forum.boards()
+	for _, n := range forum.asked {
+		again += n
+	}
+	t.Logf("%d stops, the longest took %v; %d pages fetched again", stops, longest.Round(time.Millisecond), again)
+	if again > stops {
+		t.Errorf("%d pages fetched again; want one a stop at most", again)
+	}
+	checkCounted(t, forum, data)
 }

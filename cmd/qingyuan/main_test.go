@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -12,7 +14,9 @@ import (
 // to kill it.
 func TestMain(m *testing.M) {
 	if args := os.Getenv("QINGYUAN_TEST_COMMAND"); args != "" {
-		os.Exit(run(context.Background(), stdio{strings.NewReader(""), os.Stdout, os.Stderr}, strings.Split(args, "\x1f")))
+		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+		defer stop()
+		os.Exit(run(ctx, stdio{strings.NewReader(""), os.Stdout, os.Stderr}, strings.Split(args, "\x1f")))
 	}
 	os.Exit(m.Run())
 }
