@@ -82,12 +82,6 @@ func (m *memberSite) posts() int {
 	return len(m.logins)
 }
 
-func (m *memberSite) asked() int {
-	m.testSite.mu.Lock()
-	defer m.testSite.mu.Unlock()
-	return len(m.requests)
-}
-
 // member is the site's config with a login; more is added to it.
 func (m *memberSite) member(t *testing.T, password, more string, lines ...string) *Source {
 	t.Helper()
