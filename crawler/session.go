@@ -71,6 +71,9 @@ func (x *sessions) of(s *Source) *session {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if se := x.list[s.Name]; se != nil {
+		se.mu.Lock()
+		se.f.Account = s.Session.Account // the config may have been edited
+		se.mu.Unlock()
 		return se
 	}
 	se := &session{log: x.log, now: x.now, jar: newSiteJar(x.now), audit: &sessionLog{dir: x.dir, log: x.log, now: x.now}}
