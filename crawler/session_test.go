@@ -545,3 +545,37 @@ func FuzzLoginForm(f *testing.F) {
 		encodeForm(v, charset)
 	})
 }
+
+// The other hosts of the site are left alone as well: the account is one.
+func TestACaptchaStopsEveryHost(t *testing.T) {
+	site, second := newMemberSite(t, 12), newTestSite(t, 40)
+	var met atomic.Bool
+	var after atomic.Int32
+	count := func() {
+		if met.Load() {
+			after.Add(1)
+		}
+	}
+	site.testSite.after, second.after = count, count
+	site.on("/thread-2.html", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		fmt.Fprint(w, `<html><title>安全验证</title><p>请完成验证后继续访问</p>`)
+		met.Store(true)
+		after.Add(-1)
+	})
+	r, _ := sessionRig(t)
+	r.opts.Workers = 1 // what another worker has asked for already cannot be taken back
+	hosts := fmt.Sprintf("hosts: [%q, %q]", strings.TrimPrefix(site.URL, "http://"), strings.TrimPrefix(second.URL, "http://"))
+	seeds := fmt.Sprintf("seeds: [%q, %q]", site.URL+"/list-1.html", second.URL+"/list-1.html")
+	for range 2 {
+		if _, err := r.run(site.member(t, testPassword, "", hosts, seeds)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := after.Load(); n != 0 || !met.Load() {
+		t.Errorf("%d requests after the captcha, want 0", n)
+	}
+	if n := second.requested("/thread-40.html"); n != 0 {
+		t.Error("the other host was crawled to its end: the test shows nothing")
+	}
+}
