@@ -64,7 +64,7 @@ func passing(t *testing.T, site *testSite) []fault {
 		{"cut gzip", hostiletest.Coded("gzip", "text/html", hostiletest.Compress(t, "gzip", []byte(thread(9)))[:40]), "", 2},
 		{"slow header", hostiletest.Drip("HTTP/1.1 200 OK\r\n", "X-A: b\r\n", 40*time.Millisecond), "", 2},
 		{"slow body", hostiletest.Drip(head+"\r\n", "x", 40*time.Millisecond), "", 2},
-		{"pause within the body", hostiletest.Drip(head+"\r\n", "x", time.Second), "", 2},
+		{"pause within the body", hostiletest.Drip(head+"\r\n", "x", 10*time.Second), "", 2},
 	}
 	for i := range list {
 		list[i].serve = onceThen(site, list[i].serve)
@@ -119,7 +119,7 @@ func TestHostileSite(t *testing.T) {
 	const well = 20
 	site, r := newTestSite(t, 400), newRig(t)
 	tr, err := transport.New(transport.Options{Robots: true, MaxDecoded: 16 << 20,
-		Timeouts: transport.Timeouts{Header: 400 * time.Millisecond, Idle: 400 * time.Millisecond, Total: 3 * time.Second}})
+		Timeouts: transport.Timeouts{Header: 2 * time.Second, Idle: 2 * time.Second, Total: 8 * time.Second}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,7 +44,7 @@ func TestHostsStartTogether(t *testing.T) {
 // A page whose reading panics is kept as evidence before, and other pages are
 // not touched by it.
 func TestPanicKeepsTheRawPage(t *testing.T) {
-	site, r := newTestSite(t, 6), newRig(t)
+	site, r := newTestSite(t, 6), patientRig(t)
 	var mu sync.Mutex
 	kept := map[string]int{}
 	tr, err := transport.New(transport.Options{Robots: true, OnBody: func(_ context.Context, x *transport.Exchange) error {
@@ -73,7 +73,7 @@ func TestPanicKeepsTheRawPage(t *testing.T) {
 // A status is a number wherever it is told, and 304 is none of an error.
 func TestOddStatuses(t *testing.T) {
 	for code, final := range map[int]string{418: "status 418", 521: "521", 304: "", 451: "451", 999: "999"} {
-		site, r := newTestSite(t, 2), newRig(t)
+		site, r := newTestSite(t, 2), patientRig(t)
 		r.opts.MaxTries = 1
 		site.on("/thread-2.html", status(code, ""))
 		s := r.crawl(site.source(t, "bbs"))
@@ -109,7 +109,7 @@ func TestOddFeeds(t *testing.T) {
 		"control character":               {"text/xml", strings.Replace(strings.Replace(rss, "gbk", "utf-8", 1), "正文", "正\x08文", 1), "/thread-1.html"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			site, r := newTestSite(t, 0), newRig(t)
+			site, r := newTestSite(t, 0), patientRig(t)
 			site.on("/feed.xml", func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Content-Type", tt.contentType)
 				fmt.Fprint(w, strings.ReplaceAll(tt.body, "BASE", site.URL))

@@ -121,7 +121,7 @@ func TestRetryAfterAtTheHost(t *testing.T) {
 		"date":    func() string { return time.Now().Add(3 * time.Second).UTC().Format(http.TimeFormat) }, // cut to whole seconds
 	} {
 		t.Run(name, func(t *testing.T) {
-			site, r := newTestSite(t, 12), newRig(t)
+			site, r := newTestSite(t, 12), patientRig(t)
 			a := &arrivals{}
 			var asked time.Time
 			said := time.Time{}
@@ -239,7 +239,7 @@ func noneLeft(t *testing.T, before int) {
 // does: each stop is over within 10 s, gives every page back, and in the end
 // each page was acknowledged once and no post is missing.
 func TestStopAndGoOn(t *testing.T) {
-	site, r := newTestSite(t, 200), newRig(t)
+	site, r := newTestSite(t, 200), patientRig(t)
 	src := site.source(t, "x")
 	var longest time.Duration
 	stops := 0

@@ -95,12 +95,25 @@ func (m *memberSite) member(t *testing.T, password, more string, lines ...string
 
 // sessionRig keeps sessions in a folder and takes down what is logged.
 func sessionRig(t *testing.T) (*rig, *bytes.Buffer) {
-	r := newRig(t)
+	r := patientRig(t)
 	r.opts.SessionDir = filepath.Join(r.dir, "sessions")
 	logged := &bytes.Buffer{}
 	r.opts.Logger = slog.New(slog.NewTextHandler(&lockedWriter{b: logged}, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	r.opts.Wall = Backoff{Base: time.Minute, Max: time.Hour}
 	return r, logged
+}
+
+// patientRig has the transport's own timeouts: on a busy machine a page that is
+// well may take its time.
+func patientRig(t *testing.T) *rig {
+	r := newRig(t)
+	tr, err := transport.New(transport.Options{Robots: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(tr.CloseIdleConnections)
+	r.opts.Transport = tr
+	return r
 }
 
 type lockedWriter struct {
@@ -386,7 +399,7 @@ func TestCookiesOfTheOperator(t *testing.T) {
 // Without a session the cookies of a page are forgotten after it, those of a
 // redirect are not.
 func TestCookiesWithoutASession(t *testing.T) {
-	site, r := newTestSite(t, 3), newRig(t)
+	site, r := newTestSite(t, 3), patientRig(t)
 	var carried atomic.Int32
 	site.on("/thread-1.html", func(w http.ResponseWriter, req *http.Request) {
 		if _, err := req.Cookie("gate"); err != nil {
@@ -504,7 +517,7 @@ func TestAccessMistakes(t *testing.T) {
 }
 
 func TestAccessThatCannotBeRead(t *testing.T) {
-	site, r := newTestSite(t, 3), newRig(t)
+	site, r := newTestSite(t, 3), patientRig(t)
 	s := r.crawl(site.source(t, "x", "proxy: {url_file: /nowhere/proxy}"))
 	if s.Pages != 0 || !strings.Contains(fmt.Sprintf("%+v", s.Errors), "reading proxy: open /nowhere/proxy") || len(site.requests) != 0 {
 		t.Errorf("%+v; %d requests", s, len(site.requests))
