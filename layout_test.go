@@ -51,6 +51,7 @@ var rooms = map[string]room{
 	"crawler/frontier/sqlite":       {[]string{"crawler/frontier"}, anything},
 	"crawler/frontier/frontiertest": {[]string{"crawler/frontier"}, anything},
 	"crawler/transport":             {[]string{"archive"}, anything},
+	"crawler/hostiletest":           {none, anything},
 	"classify":                      {[]string{"post", "strictyaml"}, anything},
 	"campaign":                      {[]string{"post", "classify"}, anything},
 	"classify/tables":               {none, anything},

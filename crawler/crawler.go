@@ -89,6 +89,9 @@ type Options struct {
 	// gives the record, which becomes that of the posts. It is called by many
 	// goroutines. nil: the record is that of the page as it was fetched.
 	KeepRendered func(ctx context.Context, r Rendered) (post.Archive, error)
+	// SessionDir is the folder in which the cookies of sessions and the log of
+	// their use are kept, readable by its owner alone; "" keeps them in memory.
+	SessionDir string
 }
 
 // Recrawl says when pages are fetched again in a crawl without end.
@@ -127,6 +130,9 @@ type Crawler struct {
 	warnedN   atomic.Int64
 	renders   renderings
 	partsKept partsKept
+	access    accesses
+	sessions  sessions
+	large     chan struct{} // holds a token for each large page that is read
 }
 
 // New makes a crawler of sources, whose names must differ.
@@ -135,7 +141,7 @@ func New(sources []*Source, opts Options) (*Crawler, error) {
 		return nil, errors.New("making crawler: options need a frontier and a sink")
 	}
 	setDefaults(&opts)
-	c := &Crawler{opts: opts, now: opts.Now, log: opts.Logger, wake: make(chan struct{}, 1)}
+	c := &Crawler{opts: opts, now: opts.Now, log: opts.Logger, wake: make(chan struct{}, 1), large: make(chan struct{}, maxLarge)}
 	rt := opts.Transport
 	if rt == nil {
 		t, err := transport.New(transport.Options{UserAgent: opts.UserAgent, Robots: true, Logger: opts.Logger})
@@ -151,6 +157,7 @@ func New(sources []*Source, opts Options) (*Crawler, error) {
 	c.budget.bySource = map[string]*budget{}
 	c.growth.base = map[string]int{}
 	c.traps.now = opts.Now
+	c.sessions = sessions{dir: opts.SessionDir, log: opts.Logger, now: opts.Now}
 	c.prog = newProgress(opts.Now, opts.OnEvent)
 	if err := c.setSources(sources); err != nil {
 		return nil, fmt.Errorf("making crawler: %w", err)
@@ -283,6 +290,7 @@ func (c *Crawler) Run(ctx context.Context, once bool) (Summary, error) {
 		c.retain(ctx, name, true)
 		c.keepDrift(ctx, s)
 	}
+	c.sessions.end()
 	if c.trans != nil {
 		c.trans.CloseIdleConnections()
 	}

@@ -205,7 +205,7 @@ func newRig(tb testing.TB) *rig {
 		},
 	}
 	r.opts.Sink = r.basket.sink
-	t, err := transport.New(transport.Options{Robots: true, Timeouts: transport.Timeouts{Header: 150 * time.Millisecond}})
+	t, err := transport.New(transport.Options{Robots: true, Timeouts: transport.Timeouts{Header: time.Second}})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -1,7 +1,10 @@
 package crawler
 
 import (
+	"context"
+	"fmt"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"golang.org/x/net/html"
@@ -36,4 +39,39 @@ func contained(text string, marks []string) string {
 		}
 	}
 	return ""
+}
+
+// Pages over largePage bytes are read maxLarge at a time: as a tree of elements
+// they take several times their size.
+const (
+	largePage = 2 << 20
+	maxLarge  = 2
+)
+
+// extractWithin gives up on a page that takes longer than limit, and at the end
+// of ctx: a stop does not wait for a page that is slow to read.
+func extractWithin(ctx context.Context, limit time.Duration, s *Source, pg Page) (Extraction, error) {
+	type result struct {
+		ex  Extraction
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		var r result
+		r.err = guarded(func() (err error) {
+			r.ex, err = s.Extract(pg)
+			return err
+		})
+		done <- r
+	}()
+	t := time.NewTimer(limit)
+	defer t.Stop()
+	select {
+	case r := <-done:
+		return r.ex, r.err
+	case <-ctx.Done():
+		return Extraction{}, ctx.Err()
+	case <-t.C:
+		return Extraction{}, fmt.Errorf("extracting %s (%d bytes) took longer than %v", pg.URL, len(pg.Body), limit)
+	}
 }

@@ -101,7 +101,11 @@ type conditional struct{ etag, modified string }
 func (c *Crawler) fetch(ctx context.Context, s *Source, pageURL string, marks conditional) (pg Page, err error) {
 	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout+2*max(s.Delay, maxCrawlDelay))
 	defer cancel()
-	ctx = transport.WithPolicy(ctx, policyFor(ctx, s))
+	policy, err := c.policyFor(ctx, s)
+	if err != nil {
+		return pg, err
+	}
+	ctx = transport.WithPolicy(ctx, policy)
 	seen := &visit{source: s, landing: parentOf(ctx)}
 	ctx = context.WithValue(ctx, visitKey{}, seen)
 	trip := newTrip(s.Delay)
@@ -113,6 +117,8 @@ func (c *Crawler) fetch(ctx context.Context, s *Source, pageURL string, marks co
 	col := colly.NewCollector(colly.AllowURLRevisit(), colly.MaxBodySize(0), colly.StdlibContext(ctx),
 		colly.UserAgent(c.opts.UserAgent), colly.ParseHTTPErrorResponse())
 	col.WithTransport(c.rt)
+	col.DisableCookies() // the policy's jar has them
+	col.SetRedirectHandler(s.redirected)
 	col.SetRequestTimeout(0) // ctx and the transport set the limits
 	col.OnRequest(func(r *colly.Request) {
 		if marks.etag != "" {
@@ -146,9 +152,23 @@ func (c *Crawler) fetch(ctx context.Context, s *Source, pageURL string, marks co
 	return pg, nil
 }
 
+// policy is under which a page of the source is fetched: the cookies are those
+// of its session, or are forgotten after the page.
+func (c *Crawler) policy(s *Source) (transport.HostPolicy, error) {
+	p, err := c.access.of(s)
+	if err != nil {
+		return p, &statusFailure{how: troubleBlock, text: "no way to the site: " + err.Error()}
+	}
+	p.Jar = newJar()
+	if s.Session != nil {
+		p.Jar, p.Session = c.sessions.of(s).jar, s.Session.Account
+	}
+	return p, nil
+}
+
 // policyOf is what the source's config lets the transport do.
 func policyOf(s *Source) transport.HostPolicy {
-	p := transport.HostPolicy{Hosts: s.Hosts, RefuseBinary: true, Charset: s.Charset}
+	p := transport.HostPolicy{Hosts: s.Hosts, RefuseBinary: true, Charset: s.Charset, UserAgent: s.UserAgent}
 	if len(s.Headers) > 0 {
 		p.Header = http.Header{}
 		for k, v := range s.Headers {

@@ -26,7 +26,7 @@ type Fetcher struct{ c *Crawler }
 func NewFetcher(opts FetcherOptions) (*Fetcher, error) {
 	o := Options{UserAgent: opts.UserAgent, Transport: opts.Transport, Logger: opts.Logger}
 	setDefaults(&o)
-	c := &Crawler{opts: o, now: o.Now, log: o.Logger}
+	c := &Crawler{opts: o, now: o.Now, log: o.Logger, sessions: sessions{log: o.Logger, now: o.Now}}
 	rt := o.Transport
 	if rt == nil {
 		t, err := transport.New(transport.Options{UserAgent: o.UserAgent, Robots: true, Logger: o.Logger})

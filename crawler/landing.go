@@ -132,17 +132,21 @@ type landingCall struct {
 
 type landingCallKey struct{}
 
-// policyFor is policyOf a page, or of a landing page when ctx is for one. The
-// site's headers, cookies and private addresses are none of its business.
-func policyFor(ctx context.Context, s *Source) transport.HostPolicy {
+// policyFor is the policy of a page, or of a landing page when ctx is for one.
+// The site's headers, cookies and private addresses are none of its business;
+// it is reached the same way.
+func (c *Crawler) policyFor(ctx context.Context, s *Source) (transport.HostPolicy, error) {
+	site, err := c.policy(s)
 	call, ok := ctx.Value(landingCallKey{}).(landingCall)
-	switch {
-	case !ok:
-		return policyOf(s)
-	case len(call.ads.Hosts) == 0:
-		return transport.HostPolicy{Hosts: []string{"*"}, RefuseBinary: true}
+	if err != nil || !ok {
+		return site, err
 	}
-	return policyOf(&Source{Hosts: call.ads.Hosts, AllowPrivate: s.AllowPrivate})
+	p := transport.HostPolicy{Hosts: []string{"*"}, RefuseBinary: true}
+	if len(call.ads.Hosts) > 0 {
+		p = policyOf(&Source{Hosts: call.ads.Hosts, AllowPrivate: s.AllowPrivate})
+	}
+	p.Proxy, p.ProxyResolves, p.UserAgent, p.Jar = site.Proxy, site.ProxyResolves, site.UserAgent, newJar()
+	return p, nil
 }
 
 // parentOf tells on which page the ad stood that a fetch under ctx is for.

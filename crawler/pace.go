@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"sync"
 	"time"
+
+	"qingyuan/crawler/frontier"
 )
 
 // maxCrawlDelay bounds the Crawl-delay of a robots.txt that is obeyed: a
@@ -160,13 +162,26 @@ func (p *pacer) wait(ctx context.Context, host string, delay time.Duration) erro
 	}
 }
 
+type leasedKey struct{}
+
+// withLeased notes when a page was handed out: the frontier counts the host's
+// delay from there.
+func (c *Crawler) withLeased(ctx context.Context, l frontier.Lease) context.Context {
+	return context.WithValue(ctx, leasedKey{}, l.Expires.Add(-c.opts.Lease))
+}
+
 // tellPace tells the frontier what it cannot know of a trip: requests beyond
-// the one it handed out, and a Crawl-delay longer than the source's delay. It
-// is called while the page is still leased, so that no other process comes
-// between.
+// the one it handed out, one that ended so late that another process, counting
+// from the hand-out, would come too soon, and a Crawl-delay longer than the
+// source's delay. It is called while the page is still leased, so that no other
+// process comes between.
 func (c *Crawler) tellPace(ctx context.Context, t *trip) {
 	if c.opts.Frontier == nil {
 		return // a Fetcher: this process alone keeps the pace
+	}
+	late := false
+	if at, ok := ctx.Value(leasedKey{}).(time.Time); ok {
+		late = c.now().Sub(at) > t.delay/20
 	}
 	ctx = context.WithoutCancel(ctx)
 	t.mu.Lock()
@@ -177,7 +192,7 @@ func (c *Crawler) tellPace(ctx context.Context, t *trip) {
 		h := *c.rt.of(host)
 		c.rt.mu.Unlock()
 		until := h.last.Add(max(t.delay, h.asked))
-		if n < 2 && len(requests) == 1 && h.asked <= t.delay || !until.After(time.Now()) {
+		if n < 2 && len(requests) == 1 && h.asked <= t.delay && !late || !until.After(time.Now()) {
 			continue
 		}
 		err := c.acked(ctx, func(ctx context.Context) error {

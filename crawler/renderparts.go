@@ -99,7 +99,10 @@ func (p *parts) leaveAlone(ctx context.Context, host string, resp *http.Response
 // render_hosts; a host that is not the source's gets neither its headers nor
 // its leave for private addresses.
 func (p *parts) policy(req *http.Request, kind render.Kind) (transport.HostPolicy, error) {
-	policy := policyOf(p.s)
+	policy, err := p.c.policy(p.s)
+	if err != nil {
+		return policy, err
+	}
 	policy.RefuseBinary = false
 	refuse := func(reason string) (transport.HostPolicy, error) {
 		return transport.HostPolicy{}, &transport.ScopeError{URL: req.URL.Redacted(), Reason: reason}
@@ -118,6 +121,7 @@ func (p *parts) policy(req *http.Request, kind render.Kind) (transport.HostPolic
 		return refuse("it is not on the hosts of the source")
 	}
 	policy.Header, policy.AllowPrivate, policy.AllowPorts, policy.Charset, policy.Jar = nil, nil, nil, "", nil
+	policy.SecretHeader, policy.SecretOrigins, policy.Session = nil, nil, ""
 	policy.Hosts = []string{"*"}
 	if len(p.s.RenderHosts) > 0 {
 		policy.Hosts = p.s.RenderHosts

@@ -2,7 +2,6 @@ package crawler
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -206,24 +205,6 @@ func (c *Crawler) writeRefusals(ctx context.Context) {
 	}
 }
 
-// trapNote is what is kept of a source's traps in the frontier, over restarts
-// and for those who ask. With several crawling processes the last one to write
-// wins; the others' counts are learned again.
-type trapNote struct {
-	Features map[string][4]int      `json:"f,omitempty"` // fetched, yielded, refused, tried
-	Params   map[string]*tokenProof `json:"p,omitempty"`
-	Used     map[string]int         `json:"u,omitempty"`
-	Since    time.Time              `json:"s,omitzero"`
-}
-
-const (
-	saveEvery    = 100  // pages learned from
-	keptFeatures = 1500 // that fit into a note
-	keptUsed     = 200
-)
-
-func trapKey(source string) string { return "traps " + source }
-
 // loadTraps reads what an earlier run learned of a source.
 func (c *Crawler) loadTraps(ctx context.Context, source string) {
 	c.traps.mu.Lock()
@@ -242,33 +223,6 @@ func (c *Crawler) loadTraps(ctx context.Context, source string) {
 	c.traps.restore(source, notes[trapKey(source)])
 }
 
-func (t *traps) restore(source, note string) {
-	var n trapNote
-	if note == "" || json.Unmarshal([]byte(note), &n) != nil {
-		return
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	s := t.of(source)
-	for name, f := range n.Features {
-		key, err := strconv.ParseUint(name, 36, 64)
-		if err == nil && s.features[key] == nil {
-			s.features[key] = &feature{f[0], f[1], f[2], f[3]}
-		}
-	}
-	for name, p := range n.Params {
-		if p != nil && s.params[name] == nil {
-			s.params[name] = p
-		}
-	}
-	if s.since.IsZero() {
-		s.since = n.Since
-		for k, v := range n.Used {
-			s.used[k] = v
-		}
-	}
-}
-
 // trapReason says why a URL would be left out by what was learned so far; ""
 // when it would not.
 func trapReason(ctx context.Context, f frontier.Frontier, s *Source, canonical string, now time.Time) (string, error) {
@@ -284,51 +238,6 @@ func trapReason(ctx context.Context, f frontier.Frontier, s *Source, canonical s
 		site.same.put(hash64(u), firstSeen{}) // the page itself is not kept; take it as known
 	}
 	return site.refuses(canonical, sh, false), nil
-}
-
-// note writes down the state of a source; "" when it was written lately.
-func (t *traps) note(source string, always bool) string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	s := t.of(source)
-	if s.learned == 0 || !always && s.learned < saveEvery {
-		return ""
-	}
-	s.learned = 0
-	n := trapNote{Features: map[string][4]int{}, Params: s.params, Used: map[string]int{}, Since: s.since}
-	keys := make([]uint64, 0, len(s.features))
-	for k := range s.features {
-		keys = append(keys, k)
-	}
-	slices.SortFunc(keys, func(a, b uint64) int { return s.features[b].Fetched - s.features[a].Fetched })
-	for _, k := range keys[:min(len(keys), keptFeatures)] {
-		f := s.features[k]
-		n.Features[strconv.FormatUint(k, 36)] = [4]int{f.Fetched, f.Yielded, f.Refused, f.Tried}
-	}
-	for k, v := range s.used {
-		if len(n.Used) < keptUsed {
-			n.Used[k] = v
-		}
-	}
-	data, err := json.Marshal(n)
-	if err != nil || len(data) > frontier.MaxNote {
-		return ""
-	}
-	return string(data)
-}
-
-// retain keeps what was learned of a source, from time to time or now.
-func (c *Crawler) retain(ctx context.Context, source string, now bool) {
-	note := c.traps.note(source, now)
-	if note == "" {
-		return
-	}
-	err := c.acked(ctx, func(ctx context.Context) error {
-		return c.opts.Frontier.Note(ctx, map[string]string{trapKey(source): note})
-	})
-	if err != nil {
-		c.log.Warn("what was learned of traps could not be kept", "source", source, "err", err)
-	}
 }
 
 // newPass gives a source fresh budgets.

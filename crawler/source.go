@@ -53,6 +53,12 @@ type Source struct {
 	// format sitemap reads them.
 	RobotsSitemaps bool `yaml:"robots_sitemaps"`
 
+	UserAgent     string            `yaml:"user_agent"`     // sent in place of the crawl's own; robots.txt is read for its name
+	SecretHeaders map[string]Secret `yaml:"secret_headers"` // like Headers, but sent to the origins of the seeds and the login alone
+	Proxy         *ProxyRule        `yaml:"proxy"`          // nil: none; the environment is never asked
+	CAFile        string            `yaml:"ca_file"`        // certificates in PEM that may verify this site's, besides the system's
+	Session       *SessionRule      `yaml:"session"`        // nil: the site is read as a visitor whom it does not know
+
 	file    string
 	version string // of the config: the beginning of its SHA-256
 	loc     *time.Location
@@ -322,6 +328,7 @@ type Extraction struct {
 	Landings []string    // where ads lead to, outside of the site's rules; when the page rule wants them fetched
 	Blocked  string      // not "": the site refused us, and why; there are no posts then
 	Wall     WallKind    // with Blocked: by what
+	down     bool        // with Blocked: the session is at its end, and the whole site with it
 	Gone     string      // not "": what the page showed is gone, and why
 	// GoneThread is the Post.ThreadURL, or the page's own URL, of what is gone as
 	// a whole; "" when it is only a later page of a thread.

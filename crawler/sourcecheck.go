@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/andybalholm/cascadia"
-	"golang.org/x/net/http/httpguts"
 	"golang.org/x/text/encoding/htmlindex"
 
 	"qingyuan/crawler/transport"
@@ -55,6 +54,7 @@ func (c *sourceCheck) run() {
 	c.limits()
 	c.budget()
 	c.scope()
+	c.access()
 	c.canonical()
 	s := c.src
 	s.drop = c.selectors(s.Drop, "drop")
@@ -110,16 +110,6 @@ func (c *sourceCheck) identity() {
 		_, err := htmlindex.Get(s.Charset)
 		if err != nil || (transport.HostPolicy{Charset: s.Charset}).Validate() != nil {
 			c.add(fmt.Sprintf("unknown charset %q", s.Charset), "use a name such as utf-8, gb18030 or big5, or leave it out to detect", "charset")
-		}
-	}
-	for name, value := range s.Headers {
-		if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
-			c.add(fmt.Sprintf("header %q cannot be sent", name), "use letters, digits and hyphens in the name and one line as the value", "headers", name)
-			continue
-		}
-		switch strings.ToLower(name) {
-		case "host", "content-length", "transfer-encoding", "connection", "accept-encoding", "range":
-			c.add(fmt.Sprintf("header %q is the crawler's own", name), "remove it", "headers", name)
 		}
 	}
 }

@@ -61,6 +61,7 @@ type siteTraps struct {
 	patterns map[string]int         // links taken, while a pattern is new
 	learned  int                    // pages since the last save
 	loaded   bool
+	shared   shared // what of this is in the frontier's note
 }
 
 // feature is one property of URLs with what it has yielded.

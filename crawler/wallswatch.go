@@ -141,7 +141,7 @@ func (w Wall) Text() string { return string(w.Kind) + " wall: " + w.Reason }
 // and the site left alone when the wall stands before all of it.
 func (c *Crawler) walled(ctx context.Context, s *Source, l frontier.Lease, pg Page, ex Extraction) {
 	reason := "blocked: " + ex.Blocked
-	if !c.walls.siteWide(l, ex.Wall, c.isSeed(s, l)) {
+	if !ex.down && !c.walls.siteWide(l, ex.Wall, c.isSeed(s, l)) {
 		c.fail(ctx, s, l, pg, troubleMember, reason+" (this page only, so far)", nil)
 		return
 	}

@@ -31,11 +31,11 @@ func (c *Crawler) work(ctx context.Context, l frontier.Lease) error {
 	if !c.placed(ctx, s, l) {
 		return nil
 	}
-	if !c.afford(ctx, s, l) || !c.admitted(ctx, s, l) || c.unchanged(ctx, s, l) {
+	if !c.afford(ctx, s, l) || !c.admitted(ctx, s, l) || !c.sessionOpen(ctx, s, l) || c.unchanged(ctx, s, l) {
 		return nil
 	}
 	work, end := c.keep(ctx, l)
-	pg, ex, err := c.read(work, s, l)
+	pg, ex, err := c.readAsMember(c.withLeased(work, l), s, l)
 	c.vanished(l, &ex)
 	if err == nil && pg.Status != http.StatusNotModified && ex.Blocked == "" && ex.Gone == "" {
 		err = c.hand(work, ex.Posts)
@@ -60,6 +60,10 @@ func (c *Crawler) read(ctx context.Context, s *Source, l frontier.Lease) (pg Pag
 	}
 	err = guarded(func() (err error) {
 		if pg, err = c.fetch(ctx, s, l.URL, marks); err != nil {
+			if risk := (*riskError)(nil); errors.As(err, &risk) {
+				ex.Blocked, ex.Wall = risk.wall.why, risk.wall.kind
+				return nil
+			}
 			if scope := (*transport.ScopeError)(nil); errors.As(err, &scope) {
 				if w, ok := s.behindRedirect(l.URL, scope.URL, Page{}); ok {
 					ex.Blocked, ex.Wall = w.why, w.kind
@@ -76,6 +80,14 @@ func (c *Crawler) read(ctx context.Context, s *Source, l frontier.Lease) (pg Pag
 		}
 		if final, _, err := s.Canonical(pg.URL); err == nil {
 			pg.URL = final
+		}
+		if len(pg.Body) > largePage {
+			select {
+			case c.large <- struct{}{}:
+				defer func() { <-c.large }()
+			case <-ctx.Done():
+				return ctx.Err()
+			}
 		}
 		ex, err = c.extracted(ctx, s, &pg)
 		ex.Links = append(ex.Links, s.sitemapLinks(l, pg)...)
@@ -107,34 +119,6 @@ func (c *Crawler) read(ctx context.Context, s *Source, l frontier.Lease) (pg Pag
 // pages take milliseconds, and Extract itself gives up after extractTime, so
 // this is for what it may have overlooked.
 const maxExtract = 30 * time.Second
-
-// extractWithin gives up on a page that takes longer than limit, and at the end
-// of ctx: a stop does not wait for a page that is slow to read.
-func extractWithin(ctx context.Context, limit time.Duration, s *Source, pg Page) (Extraction, error) {
-	type result struct {
-		ex  Extraction
-		err error
-	}
-	done := make(chan result, 1)
-	go func() {
-		var r result
-		r.err = guarded(func() (err error) {
-			r.ex, err = s.Extract(pg)
-			return err
-		})
-		done <- r
-	}()
-	t := time.NewTimer(limit)
-	defer t.Stop()
-	select {
-	case r := <-done:
-		return r.ex, r.err
-	case <-ctx.Done():
-		return Extraction{}, ctx.Err()
-	case <-t.C:
-		return Extraction{}, fmt.Errorf("extracting %s (%d bytes) took longer than %v", pg.URL, len(pg.Body), limit)
-	}
-}
 
 // statusFailure is a failure whose treatment is known where it is found.
 type statusFailure struct {

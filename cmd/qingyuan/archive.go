@@ -111,7 +111,7 @@ func keep(w *archive.Writer, dictionary versions) func(context.Context, *transpo
 			add(aboutLanding, visit.Landing)
 		}
 		add("dictionary", dictionary())
-		add("insecure-tls", x.InsecureTLS)
+		add("session", x.Session)
 		var sent []archive.Field
 		for _, f := range x.Sent {
 			sent = append(sent, archive.Field{Name: f[0], Value: f[1]})

@@ -57,6 +57,7 @@ func commands() []command {
 		{"replay", "", "read and judge the archived pages again, without fetching", runReplay},
 		{"campaign", "regroup [QUERY]", "group near-identical hits of the index anew", runCampaign},
 		{"site", "test|new|check", "what a site config reads from pages; a first config of a new site; whether sites still yield what they should", runSite},
+		{"session", "[resume SITE]", "how the logins and cookies of sites stand; let one that a captcha stopped go on", runSession},
 		{"robots", "URL...", "what a robots.txt allows, and the rule that decides", runRobots},
 		{"url", "canonical URL...", "the one spelling by which the crawler knows a page", runURL},
 		{"user", "list|add|link|role|disable|enable", "who may use the pages", runUser},

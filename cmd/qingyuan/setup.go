@@ -236,7 +236,7 @@ func openPipeline(ctx context.Context, c config, opts pipelineOptions) (*pipelin
 	p := &pipeline{store: store, frontier: f, writer: index.NewWriter(opts.metrics.store(store), index.WriterOptions{MaxDelay: gatherRecords, Workers: c.Crawl.Workers, Logger: opts.logger})}
 	var rt http.RoundTripper
 	if p.archive, err = openArchive(c, store, opts.logger); err == nil {
-		rt, err = newTransport(c, opts, p.archive, dictionary)
+		rt, err = newTransport(c, opts, p.archive, dictionary, f)
 	}
 	if err == nil {
 		p.browsing, err = openBrowsing(c, opts, p.archive, store)
@@ -256,7 +256,7 @@ func openPipeline(ctx context.Context, c config, opts pipelineOptions) (*pipelin
 					opts.onHit(r)
 				}
 			})),
-			Deleted: deleted(store, opts.logger),
+			Deleted: deleted(store, opts.logger), SessionDir: sessionDir(c),
 		})
 	}
 	if err != nil {
@@ -269,8 +269,8 @@ func openPipeline(ctx context.Context, c config, opts pipelineOptions) (*pipelin
 	return p, nil
 }
 
-func newTransport(c config, opts pipelineOptions, w *archive.Writer, dictionary versions) (http.RoundTripper, error) {
-	o := transport.Options{UserAgent: transport.UserAgent(version, c.Crawl.Contact), Logger: opts.logger, Robots: true}
+func newTransport(c config, opts pipelineOptions, w *archive.Writer, dictionary versions, f frontier.Frontier) (http.RoundTripper, error) {
+	o := transport.Options{UserAgent: transport.UserAgent(version, c.Crawl.Contact), Logger: opts.logger, Robots: true, RobotsStore: crawler.RobotsNotes(f)}
 	if w != nil {
 		o.OnBody = keep(w, dictionary)
 	}

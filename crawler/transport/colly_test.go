@@ -10,6 +10,8 @@ import (
 
 	"github.com/gocolly/colly/v2"
 	"golang.org/x/text/encoding/simplifiedchinese"
+
+	"qingyuan/crawler/hostiletest"
 )
 
 // collector is set up as the crawler does: see "colly: how it is used here".
@@ -40,13 +42,13 @@ func TestUnderColly(t *testing.T) {
 	page("/header", "text/html; charset=gbk", "", gbk(bare))
 	page("/none", "text/html", "", gbk(bare))
 	page("/lie", "text/html; charset=utf-8", "", gbk(bare))
-	page("/gzip", "text/html; charset=gb2312", "gzip", compress(t, "gzip", gbk(html)))
+	page("/gzip", "text/html; charset=gb2312", "gzip", hostiletest.Compress(t, "gzip", gbk(html)))
 	page("/utf8", "text/html; charset=gbk", "", []byte(bare))
 	page("/rss", "application/rss+xml", "", gbk(rss))
 	page("/rss-header", "application/rss+xml; charset=gbk", "", gbk(rss))
-	page("/feed.xml.gz", "application/gzip", "", compress(t, "gzip", gbk(rss)))
+	page("/feed.xml.gz", "application/gzip", "", hostiletest.Compress(t, "gzip", gbk(rss)))
 	page("/private/x", "text/html", "", []byte("secret"))
-	page("/bomb", "text/html", "gzip", zeroBomb(t, "gzip", 64<<20))
+	page("/bomb", "text/html", "gzip", hostiletest.Bomb(t, "gzip", 64<<20))
 	mux.HandleFunc("/redirect", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/private/x", http.StatusFound) })
 	mux.HandleFunc("/inside", func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "http://169.254.169.254/latest", http.StatusFound)

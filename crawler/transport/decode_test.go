@@ -2,8 +2,6 @@ package transport
 
 import (
 	"bytes"
-	"compress/gzip"
-	"compress/zlib"
 	"context"
 	"errors"
 	"fmt"
@@ -14,31 +12,31 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/andybalholm/brotli"
-	"github.com/klauspost/compress/zstd"
 	"golang.org/x/text/encoding/simplifiedchinese"
+
+	"qingyuan/crawler/hostiletest"
 )
 
 func TestDecodesEveryCoding(t *testing.T) {
 	text := page("gbk", strings.Repeat(simplified, 20))
 	gbk := encode(t, simplifiedchinese.GB18030, text)
-	two := append(compress(t, "gzip", gbk[:100]), compress(t, "gzip", gbk[100:])...)
+	two := append(hostiletest.Compress(t, "gzip", gbk[:100]), hostiletest.Compress(t, "gzip", gbk[100:])...)
 	for _, tt := range []struct {
 		name, header string
 		wire         []byte
 	}{
 		{"none", "", gbk},
 		{"identity", "identity", gbk},
-		{"gzip", "gzip", compress(t, "gzip", gbk)},
-		{"x-gzip", "X-GZIP", compress(t, "gzip", gbk)},
+		{"gzip", "gzip", hostiletest.Compress(t, "gzip", gbk)},
+		{"x-gzip", "X-GZIP", hostiletest.Compress(t, "gzip", gbk)},
 		{"gzip in two members", "gzip", two},
-		{"gzip with padding behind", "gzip", append(compress(t, "gzip", gbk), 0, 0, '\n')},
-		{"br", "br", compress(t, "br", gbk)},
-		{"zstd", "zstd", compress(t, "zstd", gbk)},
-		{"deflate", "deflate", compress(t, "deflate", gbk)},
-		{"deflate without its header", "deflate", compress(t, "raw", gbk)},
-		{"gzip in gzip", "gzip, gzip", compress(t, "gzip", compress(t, "gzip", gbk))},
-		{"br over gzip", "gzip, br", compress(t, "br", compress(t, "gzip", gbk))},
+		{"gzip with padding behind", "gzip", append(hostiletest.Compress(t, "gzip", gbk), 0, 0, '\n')},
+		{"br", "br", hostiletest.Compress(t, "br", gbk)},
+		{"zstd", "zstd", hostiletest.Compress(t, "zstd", gbk)},
+		{"deflate", "deflate", hostiletest.Compress(t, "deflate", gbk)},
+		{"deflate without its header", "deflate", hostiletest.Compress(t, "raw", gbk)},
+		{"gzip in gzip", "gzip, gzip", hostiletest.Compress(t, "gzip", hostiletest.Compress(t, "gzip", gbk))},
+		{"br over gzip", "gzip, br", hostiletest.Compress(t, "br", hostiletest.Compress(t, "gzip", gbk))},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			srv := serve(t, tt.header, "text/html; charset=gb2312", tt.wire)
@@ -89,53 +87,26 @@ func TestWireLimit(t *testing.T) {
 	}
 }
 
-// zeroBomb compresses n zero bytes without holding them.
-func zeroBomb(t testing.TB, coding string, n int) []byte {
-	t.Helper()
-	var buf bytes.Buffer
-	var w io.WriteCloser
-	switch coding {
-	case "gzip":
-		w, _ = gzip.NewWriterLevel(&buf, gzip.BestSpeed)
-	case "deflate":
-		w, _ = zlib.NewWriterLevel(&buf, zlib.BestSpeed)
-	case "br":
-		w = brotli.NewWriterLevel(&buf, 1)
-	case "zstd":
-		w, _ = zstd.NewWriter(&buf, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1))
-	}
-	chunk := make([]byte, 1<<20)
-	for range n >> 20 {
-		if _, err := w.Write(chunk); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return buf.Bytes()
-}
-
 func TestBombs(t *testing.T) {
 	// Decoded whole, each would allocate several times this.
 	const size = 160 << 20
-	gz, br, zs := zeroBomb(t, "gzip", size), zeroBomb(t, "br", size), zeroBomb(t, "zstd", size)
+	gz, br, zs := hostiletest.Bomb(t, "gzip", size), hostiletest.Bomb(t, "br", size), hostiletest.Bomb(t, "zstd", size)
 	tests := []struct {
 		name, header, path string
 		wire               []byte
 		ratio              int64 // 0: the default
 		kind               string
 	}{
-		{"gzip ratio", "gzip", "/", zeroBomb(t, "gzip", 7<<20), 0, KindRatio},
+		{"gzip ratio", "gzip", "/", hostiletest.Bomb(t, "gzip", 7<<20), 0, KindRatio},
 		{"gzip size", "gzip", "/", gz, 1 << 40, KindDecoded},
-		{"gzip in gzip", "gzip, gzip", "/", compress(t, "gzip", gz), 0, KindRatio},
-		{"gzip in gzip size", "gzip, gzip", "/", compress(t, "gzip", gz), 1 << 40, KindDecoded},
+		{"gzip in gzip", "gzip, gzip", "/", hostiletest.Compress(t, "gzip", gz), 0, KindRatio},
+		{"gzip in gzip size", "gzip, gzip", "/", hostiletest.Compress(t, "gzip", gz), 1 << 40, KindDecoded},
 		{"br", "br", "/", br, 0, KindRatio},
 		{"br size", "br", "/", br, 1 << 40, KindDecoded},
 		{"zstd", "zstd", "/", zs, 0, KindRatio},
 		{"zstd size", "zstd", "/", zs, 1 << 40, KindDecoded},
-		{"deflate", "deflate", "/", zeroBomb(t, "deflate", size), 5, KindRatio},
-		{"many members", "gzip", "/", bytes.Repeat(zeroBomb(t, "gzip", 1<<20), 160), 1 << 40, KindDecoded},
+		{"deflate", "deflate", "/", hostiletest.Bomb(t, "deflate", size), 5, KindRatio},
+		{"many members", "gzip", "/", bytes.Repeat(hostiletest.Bomb(t, "gzip", 1<<20), 160), 1 << 40, KindDecoded},
 		{"sitemap", "", "/sitemap.xml.gz", gz, 5, KindRatio},
 	}
 	for _, tt := range tests {
@@ -172,12 +143,12 @@ func TestCutAndDamagedBodies(t *testing.T) {
 		wire         []byte
 		want         kind
 	}{
-		{"gzip cut", "gzip", compress(t, "gzip", incompressible)[:500], truncated},
-		{"gzip without its trailer", "gzip", compress(t, "gzip", text)[:len(compress(t, "gzip", text))-4], truncated},
-		{"gzip cut in its header", "gzip", compress(t, "gzip", text)[:5], truncated},
-		{"br cut", "br", compress(t, "br", incompressible)[:500], truncated},
-		{"zstd cut", "zstd", compress(t, "zstd", incompressible)[:500], truncated},
-		{"deflate cut", "deflate", compress(t, "deflate", incompressible)[:500], truncated},
+		{"gzip cut", "gzip", hostiletest.Compress(t, "gzip", incompressible)[:500], truncated},
+		{"gzip without its trailer", "gzip", hostiletest.Compress(t, "gzip", text)[:len(hostiletest.Compress(t, "gzip", text))-4], truncated},
+		{"gzip cut in its header", "gzip", hostiletest.Compress(t, "gzip", text)[:5], truncated},
+		{"br cut", "br", hostiletest.Compress(t, "br", incompressible)[:500], truncated},
+		{"zstd cut", "zstd", hostiletest.Compress(t, "zstd", incompressible)[:500], truncated},
+		{"deflate cut", "deflate", hostiletest.Compress(t, "deflate", incompressible)[:500], truncated},
 		{"no gzip", "gzip", text, damaged},
 		{"no zstd", "zstd", text, damaged},
 		{"unknown coding", "compress", text, damaged},

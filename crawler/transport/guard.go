@@ -1,18 +1,11 @@
 package transport
 
 import (
-	"context"
-	"crypto/tls"
 	"fmt"
-	"net"
-	"net/http"
 	"net/netip"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
-	"time"
 )
 
 // guard decides which addresses connections may be opened to. It is asked by
@@ -212,66 +205,6 @@ func outsideGlobal(addr netip.Addr) string {
 	return "not global unicast"
 }
 
-// egress gives the http.Transport for a policy. Policies with the same rights
-// share one; others never share a connection.
-func (t *Transport) egress(p HostPolicy) (*http.Transport, error) {
-	key := p.egressKey()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if e := t.egresses[key]; e != nil {
-		return e, nil
-	}
-	e, err := t.newEgress(p)
-	if err != nil {
-		return nil, err
-	}
-	if p.InsecureTLS != "" {
-		t.opts.Logger.Warn("certificates are not verified", "hosts", p.Hosts, "reason", p.InsecureTLS)
-	}
-	// Configs are reloaded; what no site uses any more must not pile up.
-	if len(t.egresses) >= maxEgresses {
-		for k, old := range t.egresses {
-			old.CloseIdleConnections()
-			delete(t.egresses, k)
-		}
-	}
-	t.egresses[key] = e
-	return e, nil
-}
-
-func (t *Transport) newEgress(p HostPolicy) (*http.Transport, error) {
-	g, err := newGuard(p)
-	if err != nil {
-		return nil, err
-	}
-	proxy, err := p.proxyURL()
-	if err != nil {
-		return nil, err
-	}
-	g.proxy = proxy != nil
-	dialer := &net.Dialer{
-		Timeout:   t.opts.Timeouts.Dial,
-		KeepAlive: 30 * time.Second,
-		Resolver:  t.opts.Resolver,
-		ControlContext: func(_ context.Context, network, address string, _ syscall.RawConn) error {
-			return g.check(network, address)
-		},
-	}
-	return &http.Transport{
-		Proxy:                  func(*http.Request) (*url.URL, error) { return proxy, nil },
-		DialContext:            dialer.DialContext,
-		TLSClientConfig:        &tls.Config{RootCAs: t.opts.RootCAs, MinVersion: tls.VersionTLS12, InsecureSkipVerify: p.InsecureTLS != ""},
-		TLSHandshakeTimeout:    t.opts.Timeouts.TLS,
-		ResponseHeaderTimeout:  t.opts.Timeouts.Header,
-		MaxResponseHeaderBytes: maxHeaderBytes,
-		DisableCompression:     true, // we decode, under our own limits
-		ForceAttemptHTTP2:      true,
-		MaxIdleConns:           256,
-		MaxIdleConnsPerHost:    2,
-		IdleConnTimeout:        30 * time.Second,
-	}, nil
-}
-
 func newGuard(p HostPolicy) (*guard, error) {
 	g := &guard{ports: slices.Clone(p.AllowPorts)}
 	for _, s := range p.AllowPrivate {
@@ -282,37 +215,4 @@ func newGuard(p HostPolicy) (*guard, error) {
 		g.allow = append(g.allow, e)
 	}
 	return g, nil
-}
-
-// checkProxied judges the target of a proxied request, which our own dialer
-// never sees.
-func (t *Transport) checkProxied(ctx context.Context, u *url.URL, p HostPolicy) error {
-	if p.Proxy == "" {
-		return nil
-	}
-	g, err := newGuard(p)
-	if err != nil {
-		return err
-	}
-	host, err := canonicalHost(u.Hostname())
-	if err != nil {
-		return &ScopeError{URL: u.Redacted(), Reason: err.Error()}
-	}
-	if addr, err := netip.ParseAddr(host); err == nil {
-		return g.check("tcp", net.JoinHostPort(addr.String(), portOf(u)))
-	}
-	if p.ProxyResolves {
-		// The port rule holds whatever the name leads to.
-		return g.check("tcp", net.JoinHostPort("1.1.1.1", portOf(u)))
-	}
-	addrs, err := t.opts.Resolver.LookupNetIP(ctx, "ip", host)
-	if err != nil {
-		return fmt.Errorf("looking up %s before asking the proxy (set proxy_resolves if only the proxy can): %w", host, err)
-	}
-	for _, addr := range addrs {
-		if err := g.check("tcp", net.JoinHostPort(addr.Unmap().String(), portOf(u))); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -1,8 +1,6 @@
 package transport
 
 import (
-	"context"
-	"encoding/binary"
 	"errors"
 	"io"
 	"net"
@@ -11,11 +9,10 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 
-	"golang.org/x/net/dns/dnsmessage"
+	"qingyuan/crawler/hostiletest"
 )
 
 func TestGuardAddresses(t *testing.T) {
@@ -78,108 +75,6 @@ func TestGuardAllowList(t *testing.T) {
 	}
 }
 
-// fakeDNS answers each name from a script, one entry a lookup, the last one
-// for ever.
-type fakeDNS struct {
-	mu    sync.Mutex
-	names map[string][]string
-}
-
-func (d *fakeDNS) resolver() *net.Resolver {
-	return &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
-		client, server := net.Pipe()
-		go d.serve(server)
-		return client, nil
-	}}
-}
-
-// serve speaks DNS over a stream: each message behind its length.
-func (d *fakeDNS) serve(c net.Conn) {
-	defer c.Close()
-	for {
-		var size [2]byte
-		if _, err := io.ReadFull(c, size[:]); err != nil {
-			return
-		}
-		msg := make([]byte, binary.BigEndian.Uint16(size[:]))
-		if _, err := io.ReadFull(c, msg); err != nil {
-			return
-		}
-		out, err := d.answer(msg)
-		if err != nil {
-			return
-		}
-		if _, err := c.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(out))), out...)); err != nil {
-			return
-		}
-	}
-}
-
-func (d *fakeDNS) answer(msg []byte) ([]byte, error) {
-	var p dnsmessage.Parser
-	h, err := p.Start(msg)
-	if err != nil {
-		return nil, err
-	}
-	q, err := p.Question()
-	if err != nil {
-		return nil, err
-	}
-	m := dnsmessage.Message{Header: dnsmessage.Header{ID: h.ID, Response: true, Authoritative: true}, Questions: []dnsmessage.Question{q}}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	name := strings.TrimSuffix(q.Name.String(), ".")
-	script, known := d.names[name]
-	if !known {
-		m.RCode = dnsmessage.RCodeNameError
-		return m.Pack()
-	}
-	addr := netip.MustParseAddr(script[0])
-	head := dnsmessage.ResourceHeader{Name: q.Name, Class: dnsmessage.ClassINET}
-	switch {
-	case q.Type == dnsmessage.TypeA && addr.Is4():
-		m.Answers = []dnsmessage.Resource{{Header: head, Body: &dnsmessage.AResource{A: addr.As4()}}}
-	case q.Type == dnsmessage.TypeAAAA && addr.Is6():
-		m.Answers = []dnsmessage.Resource{{Header: head, Body: &dnsmessage.AAAAResource{AAAA: addr.As16()}}}
-	}
-	if len(m.Answers) > 0 && len(script) > 1 {
-		d.names[name] = script[1:]
-	}
-	return m.Pack()
-}
-
-// victim is a server inside, on the same port as good, that must never be
-// connected to. It counts connections, not requests.
-func goodAndVictim(t *testing.T, h http.Handler) (good *httptest.Server, port string, connects *atomic.Int64) {
-	t.Helper()
-	connects = new(atomic.Int64)
-	for range 20 {
-		good = httptest.NewUnstartedServer(h)
-		_, port, _ = net.SplitHostPort(good.Listener.Addr().String())
-		l, err := net.Listen("tcp4", "127.0.0.2:"+port)
-		if err != nil {
-			good.Close()
-			continue
-		}
-		good.Start()
-		t.Cleanup(good.Close)
-		t.Cleanup(func() { l.Close() })
-		go func() {
-			for {
-				c, err := l.Accept()
-				if err != nil {
-					return
-				}
-				connects.Add(1)
-				c.Close()
-			}
-		}()
-		return good, port, connects
-	}
-	t.Fatal("no port that is free on 127.0.0.1 and 127.0.0.2")
-	return nil, "", nil
-}
-
 func newTransport(t testing.TB, opts Options) *Transport {
 	t.Helper()
 	tr, err := New(opts)
@@ -197,19 +92,19 @@ func allowing(addrs ...string) func(string) HostPolicy {
 
 func TestGuardEveryHop(t *testing.T) {
 	var target atomic.Value
-	good, port, connects := goodAndVictim(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	good, port, connects := hostiletest.GoodAndVictim(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/robots.txt" {
 			http.NotFound(w, r)
 			return
 		}
 		http.Redirect(w, r, target.Load().(string), http.StatusFound)
 	}))
-	dns := &fakeDNS{names: map[string][]string{
+	dns := hostiletest.NewDNS(map[string][]string{
 		"inside.example": {"127.0.0.2"}, "meta.example": {"169.254.169.254"}, "six.example": {"::1"},
 		"mapped.example": {"::ffff:127.0.0.2"}, "nat64.example": {"64:ff9b::7f00:2"}, "cgnat.example": {"100.64.1.1"},
-	}}
+	})
 	for _, robots := range []bool{false, true} {
-		tr := newTransport(t, Options{Policy: allowing("127.0.0.1:" + port), Resolver: dns.resolver(), Robots: robots})
+		tr := newTransport(t, Options{Policy: allowing("127.0.0.1:" + port), Resolver: dns.Resolver(), Robots: robots})
 		client := &http.Client{Transport: tr}
 		for _, to := range []string{
 			"http://127.0.0.2:" + port + "/", "http://127.2:" + port + "/", "http://2130706434:" + port + "/",
@@ -253,7 +148,7 @@ func TestGuardEveryHop(t *testing.T) {
 // when it is used: between robots.txt and page, between two pages, and
 // between the addresses of a redirect.
 func TestGuardRebinding(t *testing.T) {
-	good, port, connects := goodAndVictim(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	good, port, connects := hostiletest.GoodAndVictim(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close") // each request looks the name up anew
 		if r.URL.Path == "/again" {
 			http.Redirect(w, r, "/page", http.StatusFound)
@@ -274,8 +169,8 @@ func TestGuardRebinding(t *testing.T) {
 		{"to IPv6", "/page", false, []string{"127.0.0.1", "::ffff:127.0.0.2"}, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			dns := &fakeDNS{names: map[string][]string{"rebind.example": tt.script}}
-			tr := newTransport(t, Options{Policy: allowing("127.0.0.1:" + port), Resolver: dns.resolver(), Robots: tt.robots})
+			dns := hostiletest.NewDNS(map[string][]string{"rebind.example": tt.script})
+			tr := newTransport(t, Options{Policy: allowing("127.0.0.1:" + port), Resolver: dns.Resolver(), Robots: tt.robots})
 			client := &http.Client{Transport: tr}
 			for i := range 3 {
 				resp, err := client.Get("http://rebind.example:" + port + tt.path)
@@ -324,8 +219,8 @@ func TestGuardProxy(t *testing.T) {
 	}))
 	defer proxy.Close()
 	t.Setenv("HTTP_PROXY", "http://127.0.0.1:1") // must not be looked at
-	dns := &fakeDNS{names: map[string][]string{"bbs.example": {"93.184.216.34"}, "inside.example": {"10.0.0.1"}}}
-	tr := newTransport(t, Options{Resolver: dns.resolver()})
+	dns := hostiletest.NewDNS(map[string][]string{"bbs.example": {"93.184.216.34"}, "inside.example": {"10.0.0.1"}})
+	tr := newTransport(t, Options{Resolver: dns.Resolver()})
 	for _, tt := range []struct {
 		url      string
 		resolves bool

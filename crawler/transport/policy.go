@@ -2,6 +2,8 @@ package transport
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -32,20 +34,38 @@ type HostPolicy struct {
 	// Header is added to each request and wins over what the request has. It
 	// is never sent to a host that is in scope only by "*".
 	Header http.Header
+	// SecretHeader is added as Header is, but only to requests to one of
+	// SecretOrigins, and its values are kept out of each Exchange.
+	SecretHeader http.Header
+	// SecretOrigins are written "https://bbs.example.com" or, with another than
+	// the usual port, "http://127.0.0.1:8080".
+	SecretOrigins []string
+	// UserAgent is sent in place of Options.UserAgent, and robots.txt is read
+	// for it; "" for that of the options.
+	UserAgent string
+	// Session names the account or the cookies under which the site is read; ""
+	// for a visitor whom nobody knows. It is recorded with each exchange, whose
+	// cookies are then left out.
+	Session string
+	// Unrecorded keeps exchanges from Options.OnBody: those of a login, which
+	// are made of secrets.
+	Unrecorded bool
 	// Proxy is the URL of an http, https or socks5 proxy; "" for none. The
-	// environment is never asked.
+	// environment is never asked. It may be at any address: the operator named it.
 	Proxy string
 	// ProxyResolves says that only the proxy can look names up, and that it
-	// refuses private addresses itself. Otherwise each name is looked up here
-	// as well, and refused when it leads to a refused address.
+	// refuses private addresses itself. Otherwise each name is looked up here,
+	// refused when it leads to a refused address, and the proxy is given the
+	// address that was checked. Only plain http through an http proxy has to name
+	// the host: there the proxy looks it up a second time.
 	ProxyResolves bool
 	// RobotsOverride, if not empty, is the named reason (a legal basis, the
 	// site owner's consent) for which robots.txt is not asked. It is logged
 	// and recorded with each exchange.
 	RobotsOverride string
-	// InsecureTLS, if not empty, is the named reason for which this site's
-	// certificate is not verified. It is logged and recorded.
-	InsecureTLS string
+	// RootCAs, if not empty, are certificates in PEM that may verify this site's
+	// besides those of the options. No certificate goes unverified.
+	RootCAs []byte
 	// RefuseBinary ends an exchange with *ContentTypeError before the body is
 	// read when the content type is not text.
 	RefuseBinary bool
@@ -84,6 +104,12 @@ func (p HostPolicy) Validate() error {
 	}
 	if _, err := p.proxyURL(); err != nil {
 		errs = append(errs, err)
+	}
+	if p.UserAgent != "" && (productToken(p.UserAgent) == "" || strings.ContainsAny(p.UserAgent, "\r\n\x00")) {
+		errs = append(errs, fmt.Errorf("user_agent: %q does not begin with a product name (letters, - and _)", p.UserAgent))
+	}
+	if len(p.RootCAs) > 0 && !x509.NewCertPool().AppendCertsFromPEM(p.RootCAs) {
+		errs = append(errs, errors.New("root certificates: none in PEM found"))
 	}
 	return errors.Join(errs...)
 }
@@ -127,7 +153,7 @@ func (p HostPolicy) egressKey() string {
 	slices.Sort(allow)
 	ports := slices.Clone(p.AllowPorts)
 	slices.Sort(ports)
-	return fmt.Sprintf("%q %v %q %t", allow, ports, p.Proxy, p.InsecureTLS != "")
+	return fmt.Sprintf("%q %v %q %t %x", allow, ports, p.Proxy, p.ProxyResolves, sha256.Sum256(p.RootCAs))
 }
 
 type policyKey struct{}

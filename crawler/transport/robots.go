@@ -189,7 +189,8 @@ func (c *robotsCache) get(ctx context.Context, u *url.URL, p HostPolicy) (last, 
 		return nil, nil, &ScopeError{URL: u.Redacted(), Reason: err.Error()}
 	}
 	origin := robotsOrigin(u, host)
-	key := u.Scheme + "://" + host + " " + portOf(u) + " " + p.egressKey()
+	product := c.t.robotsProduct(p)
+	key := u.Scheme + "://" + host + " " + portOf(u) + " " + product + " " + p.egressKey()
 	c.mu.Lock()
 	e := c.entry(key)
 	if e.last != nil && c.t.opts.Now().Before(e.last.expires) {
@@ -226,13 +227,27 @@ func (c *robotsCache) entry(key string) *robotsEntry {
 
 // load fetches for one entry and wakes those who wait.
 func (c *robotsCache) load(ctx context.Context, e *robotsEntry, origin *url.URL, p HostPolicy) {
-	f := c.fetch(ctx, origin, p)
+	f, body := c.fetch(ctx, origin, p)
+	name := origin.Scheme + "://" + origin.Host
+	var kept *robotsFetch
+	c.mu.Lock()
+	known := e.good != nil
+	c.mu.Unlock()
+	switch {
+	case f.file != nil:
+		c.saveRobots(ctx, name, f, body)
+	case !known:
+		kept = c.loadRobots(ctx, name, p)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.bytes -= e.cost()
 	e.last = f
-	if f.file != nil {
+	switch {
+	case f.file != nil:
 		e.good = f
+	case kept != nil:
+		e.good = kept
 	}
 	c.bytes += e.cost()
 	close(e.loading)
@@ -262,38 +277,38 @@ func (c *robotsCache) evict() {
 
 // fetch asks for robots.txt, following redirects, and sorts the answer by
 // RFC 9309 §2.3.1. It goes through the same guard as everything else.
-func (c *robotsCache) fetch(ctx context.Context, origin *url.URL, p HostPolicy) *robotsFetch {
+func (c *robotsCache) fetch(ctx context.Context, origin *url.URL, p HostPolicy) (f *robotsFetch, file []byte) {
 	ctx, cancel := context.WithTimeout(ctx, c.t.opts.Timeouts.Total)
 	defer cancel()
-	f := &robotsFetch{url: origin.String(), at: c.t.opts.Now()}
+	f = &robotsFetch{url: origin.String(), at: c.t.opts.Now()}
 	target := origin
 	for hop := 0; ; hop++ {
 		f.url = target.Redacted()
 		resp, body, err := c.fetchOnce(ctx, target, origin, p)
 		if kept := (*KeepError)(nil); errors.As(err, &kept) {
-			return f.unreachable(err, robotsKeepRetry)
+			return f.unreachable(err, robotsKeepRetry), nil
 		}
 		if err != nil {
-			return f.unreachable(err, robotsRetry)
+			return f.unreachable(err, robotsRetry), nil
 		}
 		f.status = resp.StatusCode
 		switch {
 		case resp.StatusCode >= 200 && resp.StatusCode < 300:
 			sum := sha256.Sum256(body)
 			f.sum = hex.EncodeToString(sum[:])
-			f.file = parseRobots(body, c.t.product)
+			f.file = parseRobots(body, c.t.robotsProduct(p))
 			f.expires = f.at.Add(robotsFresh)
-			return f
+			return f, body
 		case resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode >= 500:
-			return f.unreachable(fmt.Errorf("%s answers %d", f.url, f.status), retryAfter(resp.Header, f.at))
+			return f.unreachable(fmt.Errorf("%s answers %d", f.url, f.status), retryAfter(resp.Header, f.at)), nil
 		}
 		next, err := redirectTarget(resp, target)
 		if err != nil {
-			return f.unreachable(err, robotsRetry)
+			return f.unreachable(err, robotsRetry), nil
 		}
 		if next == nil || hop == robotsRedirects {
 			f.file, f.noFile, f.expires = &robotsFile{}, true, f.at.Add(robotsFresh)
-			return f
+			return f, nil
 		}
 		target = next
 	}
@@ -345,7 +360,7 @@ func (c *robotsCache) fetchOnce(ctx context.Context, u, origin *url.URL, p HostP
 		return nil, nil, err
 	}
 	if u.Host != origin.Host && !exact {
-		scope.Jar = nil
+		scope.Jar, scope.SecretHeader = nil, nil
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {

@@ -326,3 +326,13 @@ func TestRobotsCacheIsBounded(t *testing.T) {
 		t.Errorf("%d bytes in %d entries (%d in the map), limit %d", held, n, len(c.entries), robotsMemory)
 	}
 }
+
+func FuzzRobotsCopy(f *testing.F) {
+	f.Add([]byte(`{"url":"http://x/robots.txt","status":200,"at":"2026-01-02T03:04:05Z","file":"H4sIAAAAAAAA/wMAAAAAAAAAAAA="}`))
+	f.Add([]byte(`{"status":404}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if k, err := readRobotsCopy(data, "qingyuan"); (err == nil) != (k != nil && k.file != nil) {
+			t.Fatalf("%+v, %v", k, err)
+		}
+	})
+}

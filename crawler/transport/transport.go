@@ -17,7 +17,6 @@ package transport
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -26,6 +25,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -53,6 +53,8 @@ type Options struct {
 	Timeouts Timeouts
 	// Robots asks robots.txt before each request, unless a policy overrides it.
 	Robots bool
+	// RobotsStore keeps robots.txt files over restarts; the zero value does not.
+	RobotsStore RobotsStore
 	// OnBody, if not nil, gets each exchange before its body is decoded, also
 	// robots.txt, redirects, error pages and bodies that were cut. An error
 	// fails the request: what cannot be kept as evidence is not used. Called by
@@ -75,31 +77,14 @@ type Timeouts struct {
 	Total  time.Duration // the whole exchange; default 2 min
 }
 
-// Exchange is what went over the wire for one hop. It must not be changed.
-type Exchange struct {
-	Method         string
-	URL            string // of this hop
-	RequestHeader  http.Header
-	Sent           [][2]string // header fields as they were written, in order; with HTTP/2 the pseudo fields too
-	Status         int
-	Proto          string // "HTTP/1.1", "HTTP/2.0"
-	ResponseHeader http.Header
-	Raw            []byte    // body as received: chunking undone, content coding not
-	Truncated      string    // "" when whole, else "length", "time" or "disconnect" (as in WARC-Truncated)
-	Robots         *Decision // why it was allowed; nil for robots.txt itself
-	RemoteAddr     string    // address and port that answered (the proxy's, behind one)
-	TLS            *tls.ConnectionState
-	InsecureTLS    string        // the policy's reason for not verifying, else ""
-	Started        time.Time     // when the request was made
-	Took           time.Duration // until the last byte
-}
-
 // Transport is the RoundTripper. It is safe for many goroutines. Make it with
 // New, share one per process, and let CloseIdleConnections end it.
 type Transport struct {
 	opts    Options
-	product string // token for robots.txt
+	product string // of Options.UserAgent
 	robots  *robotsCache
+
+	decoding chan struct{} // holds a token for each large body that is decoded
 
 	mu       sync.Mutex
 	egresses map[string]*http.Transport // by HostPolicy.egressKey
@@ -142,7 +127,7 @@ func New(opts Options) (*Transport, error) {
 	if product == "" {
 		return nil, fmt.Errorf("transport: user agent %q does not begin with a product name (letters, - and _)", opts.UserAgent)
 	}
-	tr := &Transport{opts: opts, product: product, egresses: make(map[string]*http.Transport)}
+	tr := &Transport{opts: opts, product: product, egresses: make(map[string]*http.Transport), decoding: make(chan struct{}, maxLarge)}
 	tr.robots = newRobotsCache(tr)
 	return tr, nil
 }
@@ -262,12 +247,17 @@ func (t *Transport) outgoing(req *http.Request, p HostPolicy, exact bool) *http.
 	out := req.Clone(req.Context())
 	out.Host = out.URL.Host // a Host header of its own would slip past the scope
 	out.Header.Del("Host")
-	out.Header.Set("User-Agent", t.opts.UserAgent)
+	out.Header.Set("User-Agent", t.userAgent(p))
 	if out.Header.Get("Accept-Language") == "" {
 		out.Header.Set("Accept-Language", "zh-CN,zh;q=0.9,en;q=0.5")
 	}
 	if exact {
 		for k, v := range p.Header {
+			out.Header[http.CanonicalHeaderKey(k)] = append([]string(nil), v...)
+		}
+	}
+	if exact && slices.Contains(p.SecretOrigins, out.URL.Scheme+"://"+strings.ToLower(out.URL.Host)) {
+		for k, v := range p.SecretHeader {
 			out.Header[http.CanonicalHeaderKey(k)] = append([]string(nil), v...)
 		}
 	}
@@ -283,6 +273,23 @@ func (t *Transport) outgoing(req *http.Request, p HostPolicy, exact bool) *http.
 	return out
 }
 
+// userAgent is what is sent under a policy.
+func (t *Transport) userAgent(p HostPolicy) string {
+	if p.UserAgent != "" {
+		return p.UserAgent
+	}
+	return t.opts.UserAgent
+}
+
+// robotsProduct is the name that robots.txt is read for: that which the site is
+// told, unless that is what every browser says.
+func (t *Transport) robotsProduct(p HostPolicy) string {
+	if name := productToken(p.UserAgent); name != "" && name != "mozilla" {
+		return name
+	}
+	return t.product
+}
+
 // exchange sends one request and makes its response whole.
 func (t *Transport) exchange(out *http.Request, p HostPolicy, d *Decision) (*http.Response, error) {
 	resp, raw, err := t.fetch(out, p, d, t.opts.MaxWire)
@@ -294,10 +301,30 @@ func (t *Transport) exchange(out *http.Request, p HostPolicy, d *Decision) (*htt
 			p.Jar.SetCookies(out.URL, cookies)
 		}
 	}
+	isLarge := large(resp, raw) // decoding changes the header
+	if isLarge {
+		select {
+		case t.decoding <- struct{}{}:
+		case <-out.Context().Done():
+			return nil, fmt.Errorf("waiting to decode: %w", out.Context().Err())
+		}
+	}
+	if isLarge {
+		defer func() { <-t.decoding }()
+	}
 	if err := t.whole(resp, raw, out, p.Charset); err != nil {
 		return nil, err
 	}
 	return resp, nil
+}
+
+// maxLarge is how many large bodies are decoded at a time: while it is decoded a
+// body stands in memory up to four times.
+const maxLarge = 2
+
+// large reports whether a body may become megabytes.
+func large(resp *http.Response, raw []byte) bool {
+	return len(raw) > 1<<20 || len(raw) > 32<<10 && resp.Header.Get("Content-Encoding") != ""
 }
 
 // Decode makes of a stored exchange what RoundTrip made of it: the header and
@@ -360,7 +387,7 @@ func (t *Transport) toText(resp *http.Response, body []byte, contentType, charse
 // A body over limit is an error, except for robots.txt (d is nil), of which
 // the standard reads the beginning.
 func (t *Transport) fetch(out *http.Request, p HostPolicy, d *Decision, limit int64) (*http.Response, []byte, error) {
-	rt, err := t.egress(p)
+	rt, err := t.egress(p, out.URL.Scheme)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -399,10 +426,11 @@ func (t *Transport) fetch(out *http.Request, p HostPolicy, d *Decision, limit in
 	x := &Exchange{
 		Method: out.Method, URL: out.URL.String(), RequestHeader: out.Header.Clone(), Sent: sent.fields(),
 		Status: resp.StatusCode, Proto: resp.Proto, ResponseHeader: resp.Header.Clone(),
-		Raw: raw, Truncated: cut, Robots: d, RemoteAddr: remote, TLS: resp.TLS, InsecureTLS: p.InsecureTLS,
+		Raw: raw, Truncated: cut, Robots: d, RemoteAddr: remote, TLS: resp.TLS, Session: p.Session,
 		Started: started, Took: time.Since(started),
 	}
-	if t.opts.OnBody != nil {
+	x.redact(p)
+	if t.opts.OnBody != nil && !p.Unrecorded {
 		// Under the caller's context: our own limits must not end the keeping of
 		// what came before they ran out.
 		if hookErr := t.opts.OnBody(caller, x); hookErr != nil {
@@ -410,34 +438,6 @@ func (t *Transport) fetch(out *http.Request, p HostPolicy, d *Decision, limit in
 		}
 	}
 	return resp, raw, err
-}
-
-// sentHeader collects what the connection's own goroutine writes.
-type sentHeader struct {
-	mu   sync.Mutex
-	list [][2]string
-}
-
-// begin starts anew: a request is written again when a kept connection was
-// closed under it.
-func (s *sentHeader) begin() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.list = nil
-}
-
-func (s *sentHeader) wrote(name string, values []string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, v := range values {
-		s.list = append(s.list, [2]string{name, v})
-	}
-}
-
-func (s *sentHeader) fields() [][2]string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.list[:len(s.list):len(s.list)]
 }
 
 // readWire reads the body up to limit and says how it was cut, if it was.

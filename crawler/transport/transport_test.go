@@ -2,11 +2,9 @@ package transport
 
 import (
 	"bytes"
-	"compress/flate"
-	"compress/gzip"
-	"compress/zlib"
 	"context"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"io"
 	"log"
@@ -18,39 +16,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/andybalholm/brotli"
-	"github.com/klauspost/compress/zstd"
 	"golang.org/x/text/encoding/simplifiedchinese"
-)
 
-func compress(t testing.TB, coding string, body []byte) []byte {
-	t.Helper()
-	var buf bytes.Buffer
-	var w io.WriteCloser
-	var err error
-	switch coding {
-	case "gzip":
-		w = gzip.NewWriter(&buf)
-	case "br":
-		w = brotli.NewWriterLevel(&buf, 6)
-	case "zstd":
-		w, err = zstd.NewWriter(&buf)
-	case "deflate":
-		w = zlib.NewWriter(&buf)
-	case "raw":
-		w, err = flate.NewWriter(&buf, 6)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.Write(body); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return buf.Bytes()
-}
+	"qingyuan/crawler/hostiletest"
+)
 
 // serve answers everything with one body.
 func serve(t testing.TB, coding, contentType string, body []byte) *httptest.Server {
@@ -223,7 +192,7 @@ func TestContentTypeIsFoundOut(t *testing.T) {
 			t.Errorf("%.20q: %v, %v; want %s", body, resp, err, want)
 		}
 	}
-	resp, body, err := get(t, serve(t, "", "application/x-gzip", compress(t, "gzip", []byte("<urlset/>"))), Options{}, "/sitemap.xml.gz")
+	resp, body, err := get(t, serve(t, "", "application/x-gzip", hostiletest.Compress(t, "gzip", []byte("<urlset/>"))), Options{}, "/sitemap.xml.gz")
 	if err != nil || body != "<urlset/>" || resp.Header.Get("Content-Type") != "application/xml; charset=utf-8" {
 		t.Errorf("compressed sitemap: %q, %v, %v", body, resp, err)
 	}
@@ -286,9 +255,12 @@ func TestTLSIsVerified(t *testing.T) {
 	if kept, err := do(Options{RootCAs: roots}, p); err != nil || kept.TLS == nil || len(kept.TLS.VerifiedChains) == 0 {
 		t.Errorf("verified: %+v, %v", kept, err)
 	}
-	p.InsecureTLS = "expired since 2025, seen by the operator"
-	if kept, err := do(Options{}, p); err != nil || kept.InsecureTLS != p.InsecureTLS {
-		t.Errorf("not verified: %+v, %v", kept, err)
+	p.RootCAs = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw})
+	if kept, err := do(Options{}, p); err != nil || len(kept.TLS.VerifiedChains) == 0 {
+		t.Errorf("verified by the site's own certificates: %+v, %v", kept, err)
+	}
+	if _, err := do(Options{}, localPolicy(srv)); err == nil {
+		t.Error("the certificates of one site verified another")
 	}
 }
 
