@@ -59,6 +59,9 @@ var rooms = map[string]room{
 	"digest":                        {[]string{"post", "classify", "index"}, anything},
 	"town":                          {none, anything},
 	"cmd/qingyuan":                  {[]string{anyRoom}, anything},
+
+	"crawler/frontier/redis":           {[]string{"crawler/frontier"}, anything},
+	"crawler/frontier/redis/redistest": {none, anything},
 }
 
 const (
