@@ -44,7 +44,7 @@ func (d *DB) Note(ctx context.Context, notes map[string]string) error {
 	if len(notes) == 0 {
 		return nil
 	}
-	if _, err := d.run(ctx, noteScript, noteArgs([]any{len(notes)}, notes)...); err != nil {
+	if _, err := d.run(ctx, noteScript, noteArgs(nil, notes)...); err != nil {
 		return fmt.Errorf("keeping notes: %w", err)
 	}
 	return nil

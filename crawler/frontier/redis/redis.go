@@ -67,7 +67,7 @@ type Options struct {
 	Watch time.Duration
 }
 
-// schema is the version of what the scripts write; see lua/lib.lua.
+// schema is the version of what the scripts write; see lua/head.lua.
 const schema = 1
 
 // grantSlots is how many calls of Next may be under way at a time.
@@ -88,6 +88,8 @@ type DB struct {
 	slots  chan *grantSlot
 	health health
 	seen   atomic.Int64 // largest seq that Next saw
+	told   atomic.Int64 // when the server last heard that this worker is there, Unix ns
+	names  names
 
 	closing sync.Once
 	closed  error
@@ -204,7 +206,7 @@ type standing struct {
 
 func (d *DB) look(ctx context.Context, propose string) (standing, error) {
 	reply, err := d.try(ctx, func(ctx context.Context, _ int) (any, error) {
-		return openScript.Run(ctx, d.rdb, []string{d.meta}, propose, schema).Result()
+		return openScript.Run(ctx, d.rdb, []string{d.meta}, propose, schema, grantSlots).Result()
 	})
 	if err != nil {
 		return standing{}, err
@@ -248,6 +250,7 @@ func (d *DB) adopt(epoch string) {
 		return // another goroutine did
 	}
 	d.seen.Store(0)
+	d.names.forget()
 	d.log.Warn("the frontier in Redis was begun anew; going on with it, all pages are fetched again", "redis", d.addr)
 	if err := d.writeMarker(epoch); err != nil {
 		d.log.Error("the next start will not know the frontier", "err", err)
@@ -321,7 +324,12 @@ func (d *DB) Close() error {
 	d.closing.Do(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
+		slots := make([]string, grantSlots)
+		for i := range slots {
+			slots[i] = d.worker + "." + strconv.Itoa(i)
+		}
 		d.rdb.ZRem(ctx, d.key("workers"), d.worker) // or it is forgotten with time
+		d.rdb.HDel(ctx, d.meta, slots...)
 		d.closed = d.rdb.Close()
 	})
 	return d.closed

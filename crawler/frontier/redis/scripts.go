@@ -15,8 +15,16 @@ import (
 )
 
 var (
-	//go:embed lua/lib.lua
-	libLua string
+	//go:embed lua/head.lua
+	headLua string
+	//go:embed lua/move.lua
+	moveLua string
+	//go:embed lua/names.lua
+	namesLua string
+	//go:embed lua/grow.lua
+	growLua string
+	//go:embed lua/keep.lua
+	keepLua string
 	//go:embed lua/add.lua
 	addLua string
 	//go:embed lua/next.lua
@@ -45,19 +53,20 @@ var (
 	openLua string
 )
 
+// The scripts, each of the parts it needs: a part costs time with every call.
 var (
-	addScript     = goredis.NewScript(libLua + addLua)
-	nextScript    = goredis.NewScript(libLua + nextLua)
-	answerScript  = goredis.NewScript(libLua + answerLua)
-	backoffScript = goredis.NewScript(libLua + backoffLua)
-	passScript    = goredis.NewScript(libLua + passLua)
-	reviveScript  = goredis.NewScript(libLua + reviveLua)
-	noteScript    = goredis.NewScript(libLua + noteLua)
-	notesScript   = goredis.NewScript(libLua + notesLua)
-	refuseScript  = goredis.NewScript(libLua + refuseLua)
-	lookupScript  = goredis.NewScript(libLua + lookupLua)
-	statsScript   = goredis.NewScript(libLua + statsLua)
-	deadScript    = goredis.NewScript(libLua + deadLua)
+	addScript     = goredis.NewScript(headLua + moveLua + namesLua + growLua + addLua)
+	nextScript    = goredis.NewScript(headLua + moveLua + nextLua)
+	answerScript  = goredis.NewScript(headLua + moveLua + namesLua + growLua + keepLua + answerLua)
+	backoffScript = goredis.NewScript(headLua + moveLua + namesLua + backoffLua)
+	passScript    = goredis.NewScript(headLua + moveLua + namesLua + passLua)
+	reviveScript  = goredis.NewScript(headLua + moveLua + reviveLua)
+	noteScript    = goredis.NewScript(headLua + keepLua + noteLua)
+	notesScript   = goredis.NewScript(headLua + notesLua)
+	refuseScript  = goredis.NewScript(headLua + namesLua + refuseLua)
+	lookupScript  = goredis.NewScript(headLua + moveLua + namesLua + lookupLua)
+	statsScript   = goredis.NewScript(headLua + namesLua + statsLua)
+	deadScript    = goredis.NewScript(headLua + moveLua + namesLua + deadLua)
 	openScript    = goredis.NewScript(openLua)
 )
 

@@ -6,7 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
+	"sync"
 	"time"
+
+	goredis "github.com/redis/go-redis/v9"
 
 	"qingyuan/crawler/frontier"
 )
@@ -93,10 +97,14 @@ func (d *DB) Next(ctx context.Context, n int, lease time.Duration) (leases []fro
 	}
 	defer func() { d.slots <- slot }()
 	slot.number++
+	worker := ""
+	if now, told := time.Now().UnixNano(), d.told.Load(); now-told > int64(tellWorker) && d.told.CompareAndSwap(told, now) {
+		worker = d.worker
+	}
 	var sent time.Time
 	reply, err := d.runAt(ctx, nextScript, func(try int) []any {
 		sent = time.Now()
-		return []any{n, lease.Microseconds(), slot.name, slot.number, min(try, 1), d.worker}
+		return []any{slot.name, slot.number, min(try, 1), n, lease.Microseconds(), worker}
 	})
 	if err != nil {
 		return nil, 0, fmt.Errorf("leasing: %w", err)
@@ -104,12 +112,13 @@ func (d *DB) Next(ctx context.Context, n int, lease time.Duration) (leases []fro
 	r := reader{vals: list(reply)}
 	d.skew.sample(d, sent, r.int())
 	d.watchSeq(r.int())
-	us := r.int()
-	for len(r.vals) > 0 && r.err == nil {
-		leases = append(leases, d.readLease(&r))
+	jobs, us := r.int(), r.int()
+	if leases, err = d.readLeases(ctx, &r); err != nil {
+		return nil, 0, fmt.Errorf("leasing: %w", err)
 	}
-	if r.err != nil {
-		return nil, 0, fmt.Errorf("leasing: %w", r.err)
+	if jobs > 0 {
+		// Failing is no harm: the next one helps again.
+		d.run(ctx, passScript, "help", "", 0, 0)
 	}
 	if len(leases) > 0 {
 		return leases, 0, nil
@@ -117,20 +126,77 @@ func (d *DB) Next(ctx context.Context, n int, lease time.Duration) (leases []fro
 	return nil, time.Duration(max(us, 0)) * time.Microsecond, frontier.ErrNoneDue
 }
 
-func (d *DB) readLease(r *reader) frontier.Lease {
-	var l frontier.Lease
-	l.Host, l.Source = r.text(), r.text()
-	text, marks := r.text(), r.text()
-	l.Priority, l.Delay, l.Due = int(r.int()), time.Duration(r.int())*time.Millisecond, d.time(r.int())
-	l.Tries, l.Lost, l.Token, l.Expires = int(r.int()), int(r.int()), r.int(), d.time(r.int())
-	err := unpackTask(text, &l.Task)
-	var errMarks error
-	l.Last, errMarks = unpackMarks(marks)
-	if r.err == nil {
-		r.err = errors.Join(err, errMarks)
+// tellWorker is how often a worker says that it is there.
+const tellWorker = 5 * time.Second
+
+func (d *DB) readLeases(ctx context.Context, r *reader) ([]frontier.Lease, error) {
+	var leases []frontier.Lease
+	for len(r.vals) > 0 && r.err == nil {
+		var l frontier.Lease
+		host, source := r.int(), r.int()
+		text, marks := r.text(), r.text()
+		l.Priority, l.Delay, l.Due = int(r.int()), time.Duration(r.int())*time.Millisecond, d.time(r.int())
+		l.Tries, l.Lost, l.Token, l.Expires = int(r.int()), int(r.int()), r.int(), d.time(r.int())
+		var err [4]error
+		l.Host, err[0] = d.nameOf(ctx, host)
+		l.Source, err[1] = d.nameOf(ctx, source)
+		err[2] = unpackTask(text, &l.Task)
+		l.Last, err[3] = unpackMarks(marks)
+		if err := errors.Join(err[:]...); err != nil {
+			return nil, err
+		}
+		l.ID = frontier.ID(l.Source, l.URL)
+		leases = append(leases, l)
 	}
-	l.ID = frontier.ID(l.Source, l.URL)
-	return l
+	return leases, r.err
+}
+
+// names remembers the names of hosts and sources by their numbers, which never
+// change in a frontier. It is safe for concurrent use.
+type names struct {
+	mu  sync.Mutex
+	all map[int64]string
+}
+
+const maxNames = 100_000
+
+func (n *names) forget() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.all = nil
+}
+
+func (n *names) get(i int64) (string, bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	name, ok := n.all[i]
+	return name, ok
+}
+
+func (n *names) put(i int64, name string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.all == nil || len(n.all) >= maxNames {
+		n.all = map[int64]string{}
+	}
+	n.all[i] = name
+}
+
+func (d *DB) nameOf(ctx context.Context, i int64) (string, error) {
+	if name, ok := d.names.get(i); ok {
+		return name, nil
+	}
+	reply, err := d.try(ctx, func(ctx context.Context, _ int) (any, error) {
+		return d.rdb.HGet(ctx, d.key("named"), strconv.FormatInt(i, 10)).Result()
+	})
+	if errors.Is(err, goredis.Nil) {
+		return "", fmt.Errorf("%w: the name of number %d is missing", ErrTorn, i)
+	}
+	name, _ := reply.(string)
+	if err == nil {
+		d.names.put(i, name)
+	}
+	return name, err
 }
 
 // watchSeq tells when the server has gone back in time: it counts the tasks

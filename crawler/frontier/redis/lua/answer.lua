@@ -3,6 +3,17 @@
 --   retry: at, reason;  dead: reason;  release, extend: end of the lease (us from now)
 -- Returns -1 when the lease is not the caller's, else how many tasks were
 -- added, or for extend the new end.
+-- ours gives the ref and record of a lease, or nil when it is not the caller's
+-- any more; third, whether this very answer was taken already and only the
+-- reply to it was lost.
+local function ours(id, token, answer)
+	local ref = find(id)
+	if not ref then return end
+	local t = load(ref)
+	if t[S] == LEASED and t[TOKEN] == token then return ref, t, false end
+	if t[S] ~= LEASED and t[TOKEN] == -answer then return ref, t, true end
+end
+
 local what, number = ARGV[3], tonumber(ARGV[6])
 local ref, t, again = ours(ARGV[4], tonumber(ARGV[5]), number)
 if not ref then return -1 end
@@ -43,6 +54,11 @@ else
 	t[FETCHED], t[MARKS], t[REASON] = now, ARGV[11], ''
 end
 put(ref, t, t[DUE] > 0 and AGAIN or DONE)
-local added = add(note(13, tonumber(ARGV[12])))
+local i = 13
+for _ = 1, tonumber(ARGV[12]) do
+	note(ARGV[i], ARGV[i + 1], ARGV[i + 2])
+	i = i + 3
+end
+local added = add(i)
 flush()
 return added

@@ -1,7 +1,44 @@
 -- pass: restart or finish, source, number of the caller, 1 to begin. Returns
 -- how many tasks were moved once the pass is begun or ended; -1: ask again;
--- -2: another job of the source comes first, ask again to begin.
+-- -2: another job of the source comes first, ask again to begin. Kind help
+-- takes a step of every job there is.
+-- tasks of a pass that is being begun or ended: a step moves those of one
+-- block, so that a source of a million pages stops nobody for long. Any
+-- worker makes the steps, so that one that is killed leaves no half pass.
+local function step(src)
+	local j = unpackm(call('HGET', P .. 'jobs', src)) -- kind, begun, last seq, next block, moved, answer
+	local block = call('LINDEX', P .. 'blocks:' .. src, j[4])
+	j[4] = j[4] + 1
+	if not block then
+		call('HDEL', P .. 'jobs', src)
+		call('HINCRBY', KEYS[1], 'jobs', -1)
+		call('HSET', P .. 'jobsdone', src, pack({j[6], j[5]}))
+		return
+	end
+	local all = call('HGETALL', P .. 't:' .. block)
+	for i = 1, #all, 2 do
+		local ref, t = block * BLOCK + all[i], unpackm(all[i + 1])
+		local s = t[S]
+		if j[1] == 'restart' and (s == AGAIN or s == DONE or s == DEAD) and t[CHANGED] <= j[2] and t[SEQ] <= j[3] then
+			take(ref, t)
+			t[DUE], t[TRIES], t[LOST], t[REASON] = s == DEAD and t[CHANGED] or t[FETCHED], 0, 0, ''
+			put(ref, t, READY)
+			j[5] = j[5] + 1
+		elseif j[1] == 'finish' and (s == READY or s == LATER) and t[SEQ] <= j[3] then
+			take(ref, t)
+			put(ref, t, DONE)
+			j[5] = j[5] + 1
+		end
+	end
+	call('HSET', P .. 'jobs', src, pack(j))
+end
+
 local kind, number = ARGV[3], tonumber(ARGV[5])
+if kind == 'help' then
+	for _, src in ipairs(call('HKEYS', P .. 'jobs')) do step(src) end
+	flush()
+	return 0
+end
 local src = known(ARGV[4])
 if not src then return 0 end
 local function mine()

@@ -16,14 +16,17 @@ else
 	if not src then return out end
 	for s = 0, 5 do out[s + 1] = tonumber(call('HGET', P .. 'counts', src .. ':' .. s) or 0) end
 	at(call('ZRANGE', P .. 'later:' .. src, 0, 0, 'WITHSCORES')[2])
+	-- On a host that several sources share it may be another's task that is due.
 	local FEW = 64
-	if call('HLEN', P .. 'sh:' .. src) <= FEW then
-		for _, h in ipairs(call('HKEYS', P .. 'sh:' .. src)) do at(call('ZSCORE', P .. 'hosts', h)) end
+	if out[1] == 0 then
+		-- nothing is due
+	elseif call('SCARD', P .. 'sh:' .. src) <= FEW then
+		for _, h in ipairs(call('SMEMBERS', P .. 'sh:' .. src)) do at(call('ZSCORE', P .. 'hosts', h)) end
 	else
 		-- Most hosts that come first are then the source's own.
 		local z = call('ZRANGE', P .. 'hosts', 0, 999, 'WITHSCORES')
 		for i = 1, #z, 2 do
-			if call('HEXISTS', P .. 'sh:' .. src, z[i]) == 1 then
+			if call('SISMEMBER', P .. 'sh:' .. src, z[i]) == 1 then
 				at(z[i + 1])
 				break
 			end
