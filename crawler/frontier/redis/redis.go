@@ -142,6 +142,7 @@ func connect(opts Options) (*DB, error) {
 		opts.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
 	d := &DB{opts: opts, log: opts.Logger, meta: "{" + opts.Prefix + "}:meta", addr: strings.Join(opts.Addrs, ", "), worker: workerName()}
+	quiet.Do(func() { goredis.SetLogger(silence{}) })
 	d.rdb = goredis.NewUniversalClient(&goredis.UniversalOptions{
 		Addrs: opts.Addrs, MasterName: opts.Master, Username: opts.User, Password: opts.Password, DB: opts.DB, TLSConfig: opts.TLS,
 		SentinelUsername: opts.User, SentinelPassword: opts.Password, ClientName: "qingyuan",
@@ -155,6 +156,14 @@ func connect(opts Options) (*DB, error) {
 	}
 	return d, nil
 }
+
+// What the client logs by itself, to the process's standard error and line by
+// line, is said by health in fewer words.
+var quiet sync.Once
+
+type silence struct{}
+
+func (silence) Printf(context.Context, string, ...any) {}
 
 func workerName() string {
 	var b [6]byte

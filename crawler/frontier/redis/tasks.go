@@ -113,7 +113,7 @@ func (d *DB) Next(ctx context.Context, n int, lease time.Duration) (leases []fro
 	d.skew.sample(d, sent, r.int())
 	d.watchSeq(r.int())
 	jobs, us := r.int(), r.int()
-	if leases, err = d.readLeases(ctx, &r); err != nil {
+	if leases, err = d.readLeases(context.WithoutCancel(ctx), &r); err != nil {
 		return nil, 0, fmt.Errorf("leasing: %w", err)
 	}
 	if jobs > 0 {
