@@ -159,7 +159,9 @@ func (p *pacer) wait(ctx context.Context, host string, delay time.Duration) erro
 // tellPace tells the frontier what it cannot know of a trip: requests beyond
 // the one it handed out, and a Crawl-delay longer than the source's delay. It
 // is called while the page is still leased, so that no other process comes
-// between.
+// between. With other processes at work it also tells when the last request
+// ended: the frontier counts the delay from when it handed the task out, and
+// the request may have left much later.
 func (c *Crawler) tellPace(ctx context.Context, t *trip) {
 	ctx = context.WithoutCancel(ctx)
 	t.mu.Lock()
@@ -170,7 +172,7 @@ func (c *Crawler) tellPace(ctx context.Context, t *trip) {
 		h := *c.rt.of(host)
 		c.rt.mu.Unlock()
 		until := h.last.Add(max(t.delay, h.asked))
-		if n < 2 && len(requests) == 1 && h.asked <= t.delay || !until.After(time.Now()) {
+		if !c.opts.Shared && n < 2 && len(requests) == 1 && h.asked <= t.delay || !until.After(time.Now()) {
 			continue
 		}
 		err := c.acked(ctx, func(ctx context.Context) error {

@@ -25,6 +25,8 @@ type config struct {
 	Crawl        crawlConfig   `yaml:"crawl"`
 	Archive      archiveConfig `yaml:"archive"`
 	Log          logConfig     `yaml:"log"`
+
+	Frontier frontierConfig `yaml:"frontier"`
 }
 
 type crawlConfig struct {
@@ -44,6 +46,8 @@ func defaultConfig() config {
 		Crawl:   crawlConfig{Workers: 8, Tries: 5},
 		Archive: archiveConfig{Enabled: true, MaxFile: 512},
 		Log:     logConfig{Level: "info", Format: "text"},
+
+		Frontier: defaultFrontier(),
 	}
 }
 
@@ -91,11 +95,12 @@ func (c *config) environment() {
 			*field = v
 		}
 	}
+	c.frontierEnvironment()
 }
 
 // check returns what is wrong with the values.
 func (c *config) check(at func(problem, remedy string, path ...any) strictyaml.Mistake) strictyaml.Mistakes {
-	var ms strictyaml.Mistakes
+	ms := c.Frontier.check(at)
 	oneOf := func(value string, path []any, allowed ...string) {
 		for _, a := range allowed {
 			if value == a {

@@ -117,6 +117,11 @@ func health(watch *crawlWatch, live *classify.Live) func() map[string]any {
 				answer["dictionary_refused"] = s.Problems
 			}
 		}
+		if watch != nil {
+			if problem := frontierProblem(watch.frontier); problem != nil {
+				answer["frontier"] = problem
+			}
+		}
 		if paused := watch.paused(); len(paused) > 0 {
 			answer["paused_sites"] = paused
 		}

@@ -175,8 +175,8 @@ type pipelineOptions struct {
 	onHit   func(index.Record) // each flagged record, after it is durable
 	live    *classify.Live     // judges the posts; nil: the dictionaries as they are now
 	backoff crawler.Backoff
-	// frontier is the file of the frontier in the data folder; frontier.db by
-	// default.
+	// frontier is a file in the data folder for a frontier of this process's own;
+	// "" is the one that the config names.
 	frontier string
 }
 
@@ -209,21 +209,19 @@ func openPipeline(ctx context.Context, c config, opts pipelineOptions) (*pipelin
 	if err != nil {
 		return nil, err
 	}
-	if opts.frontier == "" {
-		opts.frontier = "frontier.db"
-	}
-	f, err := frontiersqlite.Open(ctx, filepath.Join(c.Data, opts.frontier), frontiersqlite.Options{Logger: opts.logger, Exclusive: true})
+	p := &pipeline{store: store}
+	f, err := openFrontier(ctx, c, opts.frontier, opts.logger, func() { p.seedAgain(ctx, opts.sources, opts.logger) })
 	if err != nil {
 		store.Close()
-		return nil, fmt.Errorf("opening the frontier in %s: %w", c.Data, err)
+		return nil, err
 	}
-	p := &pipeline{store: store, frontier: f, writer: index.NewWriter(store, index.WriterOptions{Logger: opts.logger})}
+	p.frontier, p.writer = f, index.NewWriter(store, index.WriterOptions{Logger: opts.logger})
 	var rt http.RoundTripper
 	if p.archive, err = openArchive(c, store, opts.logger); err == nil {
 		rt, err = newTransport(c, opts, p.archive, dictionary)
 	}
 	if err == nil {
-		p.crawler, err = crawler.New(opts.sources, crawler.Options{
+		o := crawler.Options{
 			Frontier: f, Transport: rt, Workers: c.Crawl.Workers, MaxTries: c.Crawl.Tries, Logger: opts.logger,
 			UserAgent: transport.UserAgent(version, c.Crawl.Contact), OnEvent: opts.onEvent, Backoff: opts.backoff,
 			Sink: sink(judge, p.writer, func(r index.Record) {
@@ -233,7 +231,9 @@ func openPipeline(ctx context.Context, c config, opts pipelineOptions) (*pipelin
 				}
 			}),
 			Deleted: deleted(store, opts.logger),
-		})
+		}
+		share(f, &o)
+		p.crawler, err = crawler.New(opts.sources, o)
 	}
 	if err != nil {
 		p.close()

@@ -103,6 +103,9 @@ type grantSlot struct {
 
 var _ frontier.Frontier = (*DB)(nil)
 
+// ValidPrefix reports whether keys may begin so; see Options.Prefix.
+func ValidPrefix(prefix string) bool { return prefixForm.MatchString(prefix) }
+
 var prefixForm = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,100}$`)
 
 // Open connects, checks the server, and begins the frontier when there never
@@ -127,7 +130,7 @@ func connect(opts Options) (*DB, error) {
 	if opts.Prefix == "" {
 		opts.Prefix = "qingyuan"
 	}
-	if !prefixForm.MatchString(opts.Prefix) {
+	if !ValidPrefix(opts.Prefix) {
 		return nil, fmt.Errorf("prefix %q of the keys; use up to 100 letters, digits and . _ - :", opts.Prefix)
 	}
 	for _, o := range []struct {
