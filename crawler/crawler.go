@@ -79,6 +79,8 @@ type Options struct {
 	// process at a time; joined tells that others are at work on a pass already,
 	// which is then continued. nil: this process is alone.
 	Together func(ctx context.Context, begin func(ctx context.Context, joined bool) error) error
+	// Budget counts max_pages over all processes; nil: each counts its own.
+	Budget PageBudget
 	// Unconditional fetches every page whole, without If-None-Match and
 	// If-Modified-Since: for a sink that has lost what it was given.
 	Unconditional bool
@@ -240,7 +242,12 @@ func (c *Crawler) Run(ctx context.Context, once bool) (Summary, error) {
 	c.once = once
 	err := c.beginTogether(ctx)
 	if err == nil {
+		following, stop := context.WithCancel(ctx)
+		var follower sync.WaitGroup
+		follower.Go(func() { c.followWalls(following) })
 		err = c.dispatch(ctx)
+		stop()
+		follower.Wait()
 	}
 	c.writeRefusals(ctx)
 	for name := range *c.sources.Load() {
@@ -278,6 +285,7 @@ func (c *Crawler) begin(ctx context.Context, joined bool) error {
 			}
 			c.loadTraps(ctx, name)
 			c.traps.newPass(name)
+			c.freshBudget(ctx, name)
 		}
 		base := 0
 		if c.once {
@@ -358,9 +366,10 @@ func (c *Crawler) poke() {
 }
 
 const (
-	pollEvery  = time.Second     // how often to look for what other processes added or freed
-	tellWaits  = 5 * time.Second // shorter waits are not worth an event
-	answerTime = 15 * time.Second
+	maxFrontierPause = 30 * time.Second // a frontier that is back is soon asked again
+	pollEvery        = time.Second      // how often to look for what other processes added or freed
+	tellWaits        = 5 * time.Second  // shorter waits are not worth an event
+	answerTime       = 15 * time.Second
 )
 
 // dispatch leases tasks for idle workers until the pass is over or ctx ends,
@@ -408,7 +417,7 @@ func (c *Crawler) dispatch(ctx context.Context) error {
 			if c.once && failures >= c.opts.GiveUp {
 				return fmt.Errorf("giving up after %d failures in a row: %w", failures, err)
 			}
-			wait = c.opts.Backoff.after(failures)
+			wait = min(c.opts.Backoff.after(failures), maxFrontierPause)
 			c.log.Error("the frontier fails", "err", err, "again_in", wait)
 			c.prog.emit(Event{Kind: EventFrontier, Reason: err.Error(), Until: c.now().Add(wait)})
 			if err := c.sleep(ctx, wait); err != nil {

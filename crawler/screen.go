@@ -111,7 +111,7 @@ func (c *Crawler) admitted(ctx context.Context, s *Source, l frontier.Lease) boo
 	if c.once {
 		again = time.Time{}
 	}
-	c.budget.giveBack(s.Name)
+	c.givePage(ctx, s.Name)
 	err := c.acked(ctx, func(ctx context.Context) error {
 		_, err := c.opts.Frontier.Done(ctx, l, frontier.Outcome{Again: again, Reason: reason})
 		return err
@@ -202,8 +202,8 @@ func (c *Crawler) writeRefusals(ctx context.Context) {
 }
 
 // trapNote is what is kept of a source's traps in the frontier, over restarts
-// and for those who ask. With several crawling processes the last one to write
-// wins; the others' counts are learned again.
+// and for those who ask. Of several crawling processes each adds what it has
+// learned; see absorb.
 type trapNote struct {
 	Features map[string][4]int      `json:"f,omitempty"` // fetched, yielded, refused, tried
 	Params   map[string]*tokenProof `json:"p,omitempty"`
@@ -262,6 +262,7 @@ func (t *traps) restore(source, note string) {
 			s.used[k] = v
 		}
 	}
+	s.keepBase()
 }
 
 // trapReason says why a URL would be left out by what was learned so far; ""
@@ -305,6 +306,7 @@ func (t *traps) note(source string, always bool) string {
 			n.Used[k] = v
 		}
 	}
+	s.keepBase()
 	data, err := json.Marshal(n)
 	if err != nil || len(data) > frontier.MaxNote {
 		return ""
@@ -314,6 +316,7 @@ func (t *traps) note(source string, always bool) string {
 
 // retain keeps what was learned of a source, from time to time or now.
 func (c *Crawler) retain(ctx context.Context, source string, now bool) {
+	c.absorbTraps(ctx, source, now)
 	note := c.traps.note(source, now)
 	if note == "" {
 		return

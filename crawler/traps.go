@@ -61,6 +61,7 @@ type siteTraps struct {
 	patterns map[string]int         // links taken, while a pattern is new
 	learned  int                    // pages since the last save
 	loaded   bool
+	base     trapBase // what was last saved, or read at the start
 }
 
 // feature is one property of URLs with what it has yielded.

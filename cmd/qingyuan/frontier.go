@@ -169,7 +169,7 @@ func readFrontier(ctx context.Context, c config, name string, logger *slog.Logge
 // share makes the crawl one of many workers when its frontier is in Redis.
 func share(f frontier.Frontier, o *crawler.Options) {
 	if db, ok := f.(*frontierredis.DB); ok {
-		o.Shared, o.Together = true, db.Together
+		o.Shared, o.Together, o.Budget = true, db.Together, db.Budget
 	}
 }
 

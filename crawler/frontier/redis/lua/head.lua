@@ -20,6 +20,8 @@
 --   n:<shard>          notes
 --   refused            id -> refusal; ro:<source>: ids by age
 --   jobs, jobsdone     passes being begun or ended; how many tasks they moved
+--   budget             source -> pages of its span, its begin
+--   lock:<name>, once  locks; jobs done once, by when
 --   workers            worker -> last seen
 local P = string.sub(KEYS[1], 1, -5)
 local call, pack, unpackm = redis.call, cmsgpack.pack, cmsgpack.unpack
