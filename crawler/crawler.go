@@ -366,7 +366,7 @@ func (c *Crawler) poke() {
 }
 
 const (
-	maxFrontierPause = 30 * time.Second // a frontier that is back is soon asked again
+	maxFrontierPause = 10 * time.Second // a frontier that is back is soon asked again
 	pollEvery        = time.Second      // how often to look for what other processes added or freed
 	tellWaits        = 5 * time.Second  // shorter waits are not worth an event
 	answerTime       = 15 * time.Second
