@@ -90,6 +90,7 @@ type DB struct {
 	seen   atomic.Int64 // largest seq that Next saw
 	told   atomic.Int64 // when the server last heard that this worker is there, Unix ns
 	names  names
+	pipe   pipe
 
 	closing sync.Once
 	closed  error

@@ -78,10 +78,10 @@ func (d *DB) run(ctx context.Context, s *goredis.Script, args ...any) (any, erro
 // runAt runs a script, again while the server is away. args gives the
 // arguments of each try, counted from 0.
 func (d *DB) runAt(ctx context.Context, s *goredis.Script, args func(try int) []any) (any, error) {
-	return d.try(ctx, func(ctx context.Context, try int) (any, error) {
+	return d.try(ctx, func(_ context.Context, try int) (any, error) {
 		for range 2 {
 			all := append([]any{*d.epoch.Load(), d.clock()}, args(try)...)
-			reply, err := s.Run(ctx, d.rdb, []string{d.meta}, all...).Result()
+			reply, err := d.pipe.run(d, s, all)
 			if err == nil {
 				return reply, nil
 			}
