@@ -196,7 +196,7 @@ func frontierProblem(f frontier.Frontier) map[string]any {
 	if !ok {
 		return nil
 	}
-	err, since := db.Problem()
+	since, err := db.Problem()
 	if err == nil {
 		return nil
 	}

@@ -20,7 +20,7 @@ var (
 	// waits: a lost frontier is no finished one.
 	ErrLost = errors.New("the frontier in Redis is gone")
 	// ErrEvicted: the server drops keys to save memory, or did.
-	ErrEvicted = errors.New("Redis drops keys of the frontier")
+	ErrEvicted = errors.New("the server drops keys of the frontier")
 	// ErrTorn: part of the frontier is missing or damaged.
 	ErrTorn = errors.New("the frontier in Redis is damaged")
 )
@@ -38,7 +38,7 @@ func (d *DB) evicted(what string) error {
 // plain says in words what an error of the server means and what to do.
 func (d *DB) plain(err error) error {
 	text := err.Error()
-	at := func(what string) error { return fmt.Errorf("Redis at %s %s: %w", d.addr, what, err) }
+	at := func(what string) error { return fmt.Errorf("redis at %s %s: %w", d.addr, what, err) }
 	begins := func(word string) bool { return strings.HasPrefix(text, word) }
 	switch {
 	case strings.Contains(text, "FRONTIERLOST"):
@@ -130,13 +130,13 @@ func (h *health) fail(d *DB, err error) {
 	}
 }
 
-// Problem tells in plain words what is wrong with the server and since when,
+// Problem tells since when something is wrong with the server, and what in plain words,
 // by the calls made so far; nil when all is well.
-func (d *DB) Problem() (err error, since time.Time) {
+func (d *DB) Problem() (since time.Time, err error) {
 	d.health.mu.Lock()
 	defer d.health.mu.Unlock()
 	if d.health.standing != nil {
-		return d.health.standing, d.health.since
+		return d.health.since, d.health.standing
 	}
-	return d.health.problem, d.health.since
+	return d.health.since, d.health.problem
 }

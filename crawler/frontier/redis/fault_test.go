@@ -163,7 +163,7 @@ func TestHaltedServerAndSlowReplies(t *testing.T) {
 	wg.Go(func() { f.run(b, 4, 2*time.Second) })
 	f.wait(100)
 	s.Stop() // requests lie in its buffers, their senders give up and send them again
-	for err, _ := a.Problem(); err == nil; err, _ = a.Problem() {
+	for _, err := a.Problem(); err == nil; _, err = a.Problem() {
 		time.Sleep(time.Millisecond)
 	}
 	s.Continue()
@@ -241,7 +241,7 @@ func TestEmptyServerIsNoFinishedCrawl(t *testing.T) {
 	if _, _, err := d.Next(ctx, 1, time.Minute); !errors.Is(err, redis.ErrLost) || !strings.Contains(err.Error(), "qingyuan crawl anew") {
 		t.Errorf("Next on an emptied server: %v; want ErrLost with the remedy", err)
 	}
-	if problem, _ := d.Problem(); !errors.Is(problem, redis.ErrLost) {
+	if _, problem := d.Problem(); !errors.Is(problem, redis.ErrLost) {
 		t.Errorf("Problem = %v, want ErrLost", problem)
 	}
 	if _, err := redis.Open(ctx, opts); !errors.Is(err, redis.ErrLost) {
@@ -258,7 +258,7 @@ func TestEmptyServerIsNoFinishedCrawl(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Error("the running worker was not told to add its seeds again")
 	}
-	if problem, _ := d.Problem(); problem != nil {
+	if _, problem := d.Problem(); problem != nil {
 		t.Errorf("Problem afterwards = %v", problem)
 	}
 	if n, err := d.Add(ctx, task("a.example", 1)); n != 1 || err != nil {

@@ -65,9 +65,7 @@ func BenchmarkMemory(b *testing.B) {
 	for {
 		reply := s.Do("SCAN", cursor, "MATCH", "{qingyuan}:v:*", "COUNT", 10000).([]any)
 		var del []any
-		for _, k := range reply[1].([]any) {
-			del = append(del, k)
-		}
+		del = append(del, reply[1].([]any)...)
 		if keys += len(del); len(del) > 0 {
 			s.Do(append([]any{"DEL"}, del...)...)
 		}

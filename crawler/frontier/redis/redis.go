@@ -132,7 +132,7 @@ func connect(opts Options) (*DB, error) {
 		opts.Prefix = "qingyuan"
 	}
 	if !ValidPrefix(opts.Prefix) {
-		return nil, fmt.Errorf("prefix %q of the keys; use up to 100 letters, digits and . _ - :", opts.Prefix)
+		return nil, fmt.Errorf("prefix %q of the keys; use up to 100 letters, digits, dots, colons, _ and -", opts.Prefix)
 	}
 	for _, o := range []struct {
 		v *time.Duration
