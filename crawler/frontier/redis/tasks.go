@@ -216,7 +216,7 @@ func (d *DB) watchSeq(seq int64) {
 
 // Extend prolongs a lease. See frontier.Frontier.
 func (d *DB) Extend(ctx context.Context, l frontier.Lease, lease time.Duration) (frontier.Lease, error) {
-	end, err := d.answer(ctx, "extend", l, lease.Microseconds())
+	end, err := d.answer(ctx, "extend", l, lease.Microseconds(), d.worker)
 	if err != nil {
 		return l, fmt.Errorf("extending the lease of %s: %w", l.URL, err)
 	}

@@ -1,6 +1,6 @@
 -- answer: what, id, token, number of the answer, then by what:
 --   done: again, status, reason, lift, marks, notes, 3 each, tasks as for add
---   retry: at, reason;  dead: reason;  release, extend: end of the lease (us from now)
+--   retry: at, reason;  dead: reason;  release;  extend: lease (us), worker
 -- Returns -1 when the lease is not the caller's, else how many tasks were
 -- added, or for extend the new end.
 -- ours gives the ref and record of a lease, or nil when it is not the caller's
@@ -21,6 +21,7 @@ if again then return what == 'extend' and -1 or 0 end
 
 if what == 'extend' then
 	t[EXP] = now + tonumber(ARGV[7])
+	call('ZADD', P .. 'workers', now, ARGV[8]) -- one whose pages are slow is still there
 	call('ZADD', P .. 'leased', t[EXP], ref)
 	save(ref, t)
 	return t[EXP]
