@@ -66,6 +66,9 @@ var rooms = map[string]room{
 	"accounts":                      {none, anything},
 	"town":                          {none, anything},
 	"cmd/qingyuan":                  {[]string{anyRoom}, anything},
+
+	"crawler/frontier/redis":           {[]string{"crawler/frontier"}, anything},
+	"crawler/frontier/redis/redistest": {none, anything},
 }
 
 const (

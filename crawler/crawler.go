@@ -78,6 +78,16 @@ type Options struct {
 	// OnRefused is told of links that are left out for a trap or a bound, each once
 	// for some time. It is called by many goroutines. nil: nobody is told.
 	OnRefused func(source, reason string)
+	// Shared says that other processes work on the frontier at the same time. What
+	// they must know of each other, such as when a request ended, then goes
+	// through the frontier.
+	Shared bool
+	// Together runs begin, by which Run begins or continues the passes, for one
+	// process at a time; joined tells that others are at work on a pass already,
+	// which is then continued. nil: this process is alone.
+	Together func(ctx context.Context, begin func(ctx context.Context, joined bool) error) error
+	// Budget counts max_pages over all processes; nil: each counts its own.
+	Budget PageBudget
 	// Unconditional fetches every page whole, without If-None-Match and
 	// If-Modified-Since: for a sink that has lost what it was given.
 	Unconditional bool
@@ -281,9 +291,14 @@ func (c *Crawler) SetSources(ctx context.Context, sources []*Source) error {
 func (c *Crawler) Run(ctx context.Context, once bool) (Summary, error) {
 	started := time.Now()
 	c.once = once
-	err := c.begin(ctx)
+	err := c.beginTogether(ctx)
 	if err == nil {
+		following, stop := context.WithCancel(ctx)
+		var follower sync.WaitGroup
+		follower.Go(func() { c.followWalls(following) })
 		err = c.dispatch(ctx)
+		stop()
+		follower.Wait()
 	}
 	c.writeRefusals(ctx)
 	for name, s := range *c.sources.Load() {
@@ -301,21 +316,29 @@ func (c *Crawler) Run(ctx context.Context, once bool) (Summary, error) {
 	return s, err
 }
 
+func (c *Crawler) beginTogether(ctx context.Context) error {
+	if c.opts.Together == nil {
+		return c.begin(ctx, false)
+	}
+	return c.opts.Together(ctx, c.begin)
+}
+
 // begin starts or continues a pass over each source.
-func (c *Crawler) begin(ctx context.Context) error {
+func (c *Crawler) begin(ctx context.Context, joined bool) error {
 	for name, s := range *c.sources.Load() {
 		stats, err := c.opts.Frontier.Stats(ctx, name)
 		if err != nil {
 			return fmt.Errorf("beginning pass over %s: %w", name, err)
 		}
 		how := "continued"
-		if c.once && stats.Waiting+stats.Leased == 0 {
+		if c.once && !joined && stats.Waiting+stats.Leased == 0 {
 			how = "new"
 			if _, err := c.opts.Frontier.Restart(ctx, name); err != nil {
 				return fmt.Errorf("beginning pass over %s: %w", name, err)
 			}
 			c.loadTraps(ctx, name)
 			c.traps.newPass(name)
+			c.freshBudget(ctx, name)
 		}
 		base := 0
 		if c.once {

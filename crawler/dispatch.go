@@ -19,10 +19,11 @@ func (c *Crawler) poke() {
 }
 
 const (
-	gatherFor  = 5 * time.Millisecond
-	pollEvery  = time.Second     // how often to look for what other processes added or freed
-	tellWaits  = 5 * time.Second // shorter waits are not worth an event
-	answerTime = 15 * time.Second
+	maxFrontierPause = 10 * time.Second // a frontier that is back is soon asked again
+	gatherFor        = 5 * time.Millisecond
+	pollEvery        = time.Second     // how often to look for what other processes added or freed
+	tellWaits        = 5 * time.Second // shorter waits are not worth an event
+	answerTime       = 15 * time.Second
 )
 
 // dispatch leases tasks for idle workers until the pass is over or ctx ends,
@@ -79,7 +80,7 @@ func (c *Crawler) dispatch(ctx context.Context) error {
 			if c.once && failures >= c.opts.GiveUp {
 				return fmt.Errorf("giving up after %d failures in a row: %w", failures, err)
 			}
-			wait = c.opts.Backoff.after(failures)
+			wait = min(c.opts.Backoff.after(failures), maxFrontierPause)
 			c.log.Error("the frontier fails", "err", err, "again_in", wait)
 			c.prog.emit(Event{Kind: EventFrontier, Reason: err.Error(), Until: c.now().Add(wait)})
 			if err := c.sleep(ctx, wait); err != nil {

@@ -174,7 +174,8 @@ func (c *Crawler) withLeased(ctx context.Context, l frontier.Lease) context.Cont
 // the one it handed out, one that ended so late that another process, counting
 // from the hand-out, would come too soon, and a Crawl-delay longer than the
 // source's delay. It is called while the page is still leased, so that no other
-// process comes between.
+// process comes between. With other processes at work it always tells when the
+// last request ended.
 func (c *Crawler) tellPace(ctx context.Context, t *trip) {
 	if c.opts.Frontier == nil {
 		return // a Fetcher: this process alone keeps the pace
@@ -192,7 +193,7 @@ func (c *Crawler) tellPace(ctx context.Context, t *trip) {
 		h := *c.rt.of(host)
 		c.rt.mu.Unlock()
 		until := h.last.Add(max(t.delay, h.asked))
-		if n < 2 && len(requests) == 1 && h.asked <= t.delay && !late || !until.After(time.Now()) {
+		if !c.opts.Shared && n < 2 && len(requests) == 1 && h.asked <= t.delay && !late || !until.After(time.Now()) {
 			continue
 		}
 		err := c.acked(ctx, func(ctx context.Context) error {

@@ -110,7 +110,7 @@ func (c *Crawler) admitted(ctx context.Context, s *Source, l frontier.Lease) boo
 	if c.once {
 		again = time.Time{}
 	}
-	c.budget.giveBack(s.Name)
+	c.givePage(ctx, s.Name)
 	err := c.acked(ctx, func(ctx context.Context) error {
 		_, err := c.opts.Frontier.Done(ctx, l, frontier.Outcome{Again: again, Reason: reason})
 		return err

@@ -146,6 +146,7 @@ func (c *Crawler) walled(ctx context.Context, s *Source, l frontier.Lease, pg Pa
 		return
 	}
 	now := c.now()
+	c.wallOf(ctx, s, l.Host)
 	w := c.walls.meet(Wall{Source: s.Name, Host: l.Host, Kind: ex.Wall, Reason: ex.Blocked, URL: l.URL, Since: now}, func(n int) time.Time {
 		pause := c.opts.Wall
 		if c.once { // it has to end some day

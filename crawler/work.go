@@ -172,7 +172,7 @@ func (c *Crawler) answer(ctx context.Context, s *Source, l frontier.Lease, pg Pa
 	switch {
 	case err != nil && ctx.Err() != nil:
 		// Shutdown, not the page's fault.
-		c.budget.giveBack(s.Name)
+		c.givePage(ctx, s.Name)
 		c.report("releasing", l, c.acked(ctx, func(ctx context.Context) error { return c.opts.Frontier.Release(ctx, l) }))
 	case errors.Is(err, context.Canceled):
 		c.report("finishing", l, frontier.ErrStaleLease) // keep found the lease lost
@@ -356,7 +356,7 @@ func (c *Crawler) dead(ctx context.Context, kind EventKind, l frontier.Lease, st
 // other pages just before, so that an outage of the store kills no page, and a
 // page whose posts the store will never take does not stop the others.
 func (c *Crawler) sinkFailed(ctx context.Context, l frontier.Lease, pg Page, err error) error {
-	c.budget.giveBack(l.Source)
+	c.givePage(ctx, l.Source)
 	pause := Backoff{Base: c.opts.Backoff.Base / 16, Max: max(c.opts.Backoff.Base, time.Minute)}
 	n, until := c.sink.fail(pause.after)
 	c.log.Error("the sink refused posts; the page is kept for later", "url", l.URL, "err", err, "failures", n)
@@ -387,7 +387,7 @@ func (c *Crawler) afford(ctx context.Context, s *Source, l frontier.Lease) bool 
 	if c.once {
 		span = 0
 	}
-	ok, fresh := c.budget.take(s.Name, s.MaxPages, span, c.now())
+	ok, fresh := c.takePage(ctx, s, span)
 	if ok {
 		return true
 	}

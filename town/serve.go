@@ -64,7 +64,7 @@ func newHandler(d *siteData, base string, opts Options) (http.Handler, error) {
 // ServeHTTP implements http.Handler.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	uri := r.URL.RequestURI()
-	h.log.Debug("demo site asked", "site", h.data.name, "uri", uri)
+	h.log.Debug("demo site asked", "site", h.data.name, "base", h.base, "uri", uri)
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		http.Error(w, "only GET is served here", http.StatusMethodNotAllowed)
 		return

@@ -26,6 +26,7 @@ type config struct {
 	Model         string         `yaml:"model"`        // file; empty: the built-in one; none: rules alone
 	Crawl         crawlConfig    `yaml:"crawl"`
 	Archive       archiveConfig  `yaml:"archive"`
+	Frontier      frontierConfig `yaml:"frontier"`
 	Browser       browserConfig  `yaml:"browser"`
 	Evidence      evidenceConfig `yaml:"evidence"`
 	Subscriptions string         `yaml:"subscriptions"` // folder of subscriptions to digests
@@ -58,6 +59,7 @@ func defaultConfig() config {
 		Data: "./data", Addr: "127.0.0.1:8686", Language: "zh", Sites: "configs/sites",
 		Crawl:         crawlConfig{Workers: 8, Tries: 5},
 		Archive:       archiveConfig{Enabled: true, MaxFile: 512},
+		Frontier:      defaultFrontier(),
 		Browser:       defaultBrowser(),
 		Subscriptions: "configs/subscriptions", Mail: mailConfig{Port: 587, TLS: "starttls"}, Accounts: accountsConfig{Required: "auto"},
 		Log: logConfig{Level: "info", Format: "text"},
@@ -127,11 +129,12 @@ func (c *config) environment() {
 			*field = v
 		}
 	}
+	c.frontierEnvironment()
 }
 
 // check returns what is wrong with the values.
 func (c *config) check(at func(problem, remedy string, path ...any) strictyaml.Mistake) strictyaml.Mistakes {
-	var ms strictyaml.Mistakes
+	ms := c.Frontier.check(at)
 	oneOf := func(value string, path []any, allowed ...string) {
 		for _, a := range allowed {
 			if value == a {

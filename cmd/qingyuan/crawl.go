@@ -16,6 +16,9 @@ func runCrawl(ctx context.Context, std stdio, args []string) error {
 	if len(args) > 0 && args[0] == "why" {
 		return runCrawlWhy(ctx, std, args[1:])
 	}
+	if len(args) > 0 && args[0] == "anew" {
+		return runCrawlAnew(ctx, std, args[1:])
+	}
 	f := newFlags(std, "crawl", "", "data", "dict")
 	once := f.Bool("once", false, "make one pass over all sites and end")
 	asJSON := f.Bool("json", false, "print the summary as JSON (with -once)")

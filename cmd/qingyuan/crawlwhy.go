@@ -3,17 +3,12 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"qingyuan/classify"
 	"qingyuan/crawler"
-	frontiersqlite "qingyuan/crawler/frontier/sqlite"
 	"qingyuan/triage"
 )
 
@@ -22,7 +17,7 @@ import (
 func runCrawlWhy(ctx context.Context, std stdio, args []string) error {
 	f := newFlags(std, "crawl why", "URL...", "data", "lang")
 	asJSON := f.Bool("json", false, "print one JSON line for each URL and source")
-	name := f.String("frontier", "frontier.db", "`file` of the frontier in the data folder")
+	name := f.String("frontier", defaultFrontierFile, "`file` of the frontier in the data folder")
 	c, err := f.parse(args)
 	if err != nil {
 		return err
@@ -34,11 +29,7 @@ func runCrawlWhy(ctx context.Context, std stdio, args []string) error {
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(c.Data, *name)
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("there is no frontier in %s: nothing was crawled there yet, or -data names another folder", c.Data)
-	}
-	db, err := frontiersqlite.Open(ctx, path, frontiersqlite.Options{})
+	db, err := readFrontier(ctx, c, *name, newLogger(std, c))
 	if err != nil {
 		return err
 	}

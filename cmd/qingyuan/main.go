@@ -42,7 +42,7 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"demo", "", "crawl the bundled town of sites, classify, index and show the hits", runDemo},
-		{"crawl", "[why URL...]", "crawl the configured sites; why: why a URL was not fetched, or when it will be", runCrawl},
+		{"crawl", "[why URL...|anew]", "crawl the configured sites; why: why a URL was not fetched, or when it will be; anew: begin a lost frontier in Redis anew", runCrawl},
 		{"serve", "", "crawl and serve the triage pages in one process", runServe},
 		{"classify", "[TEXT]", "judge a text or, with -jsonl, one JSON post a line", runClassify},
 		{"explain", "[TEXT]", "judge one text and tell a person why", runExplain},

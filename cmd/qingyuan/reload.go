@@ -150,6 +150,11 @@ func health(watch *crawlWatch, live *classify.Live) func() map[string]any {
 				answer["dictionary_refused"] = s.Problems
 			}
 		}
+		if watch != nil {
+			if problem := frontierProblem(watch.frontier); problem != nil {
+				answer["frontier"] = problem
+			}
+		}
 		if refused := watch.refusedSites(); len(refused) > 0 {
 			answer["sites_refused"] = refused
 		}

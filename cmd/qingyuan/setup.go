@@ -183,8 +183,8 @@ type pipelineOptions struct {
 	store   index.Store        // where records go, closed with the pipeline; nil: the embedded index
 	backoff crawler.Backoff
 	metrics *crawlMetrics // nil: nothing is counted
-	// frontier is the file of the frontier in the data folder; frontier.db by
-	// default.
+	// frontier is a file in the data folder for a frontier of this process's own;
+	// "" is the one that the config names.
 	frontier string
 }
 
@@ -225,15 +225,13 @@ func openPipeline(ctx context.Context, c config, opts pipelineOptions) (*pipelin
 	if err != nil {
 		return nil, err
 	}
-	if opts.frontier == "" {
-		opts.frontier = "frontier.db"
-	}
-	f, err := frontiersqlite.Open(ctx, filepath.Join(c.Data, opts.frontier), frontiersqlite.Options{Logger: opts.logger, Exclusive: true})
+	p := &pipeline{store: store}
+	f, err := openFrontier(ctx, c, opts.frontier, opts.logger, func() { p.seedAgain(ctx, opts.sources, opts.logger) })
 	if err != nil {
 		store.Close()
-		return nil, fmt.Errorf("opening the frontier in %s: %w", c.Data, err)
+		return nil, err
 	}
-	p := &pipeline{store: store, frontier: f, writer: index.NewWriter(opts.metrics.store(store), index.WriterOptions{MaxDelay: gatherRecords, Workers: c.Crawl.Workers, Logger: opts.logger})}
+	p.frontier, p.writer = f, index.NewWriter(opts.metrics.store(store), index.WriterOptions{MaxDelay: gatherRecords, Workers: c.Crawl.Workers, Logger: opts.logger})
 	var rt http.RoundTripper
 	if p.archive, err = openArchive(c, store, opts.logger); err == nil {
 		rt, err = newTransport(c, opts, p.archive, dictionary, f)
@@ -242,7 +240,7 @@ func openPipeline(ctx context.Context, c config, opts pipelineOptions) (*pipelin
 		p.browsing, err = openBrowsing(c, opts, p.archive, store)
 	}
 	if err == nil {
-		p.crawler, err = crawler.New(opts.sources, crawler.Options{
+		o := crawler.Options{
 			Frontier: f, Transport: rt, OnWait: opts.metrics.waited, OnRefused: opts.metrics.leftOut, Workers: c.Crawl.Workers, MaxTries: c.Crawl.Tries, Logger: opts.logger,
 			UserAgent: transport.UserAgent(version, c.Crawl.Contact), OnEvent: opts.event, Backoff: opts.backoff,
 			Browser: p.browsing.browser(), KeepRendered: keepRendered(p.archive, dictionary),
@@ -257,7 +255,9 @@ func openPipeline(ctx context.Context, c config, opts pipelineOptions) (*pipelin
 				}
 			})),
 			Deleted: deleted(store, opts.logger), SessionDir: sessionDir(c),
-		})
+		}
+		share(f, &o)
+		p.crawler, err = crawler.New(opts.sources, o)
 	}
 	if err != nil {
 		p.close()
