@@ -42,7 +42,7 @@ type statusBoard struct {
 // newStatusBoard makes a board over a data folder. file is the frontier in it.
 // Without sources the configured ones are read.
 func newStatusBoard(c config, logger *slog.Logger, file string, watch *crawlWatch, live *classify.Live, sources []*crawler.Source) *statusBoard {
-	b := &statusBoard{config: c, logger: logger, watch: watch, live: live, file: storedFrontier{path: filepath.Join(c.Data, file)}}
+	b := &statusBoard{config: c, logger: logger, watch: watch, live: live, file: storedFrontier{config: c, name: file, logger: logger}}
 	b.sources = func() ([]*crawler.Source, error) { return sources, nil }
 	if sources == nil {
 		b.sources = func() ([]*crawler.Source, error) { return crawler.LoadSources(os.DirFS(c.Sites)) }
@@ -232,7 +232,7 @@ func (b *statusBoard) rest(st *triage.Status) {
 		s := b.live.Status()
 		st.Dictionary, st.Refused = s.Dictionary, s.Problems[:min(len(s.Problems), shownProblems)]
 	}
-	st.Storage, _ = b.sizes.get(20*time.Second, func() ([]triage.Storage, error) { return storageOf(b.config, b.file.path), nil })
+	st.Storage, _ = b.sizes.get(20*time.Second, func() ([]triage.Storage, error) { return storageOf(b.config, filepath.Join(b.config.Data, b.file.name)), nil })
 	st.DiskFree, st.DiskTotal = diskSpace(b.config.Data)
 	st.Digest = readLastDigest(b.config)
 }
@@ -255,13 +255,15 @@ func (b *statusBoard) why(ctx context.Context, lang, url string) ([]triage.WhyAn
 	return out, nil
 }
 
-// storedFrontier opens a frontier on the disk when it is first asked for, once
-// there is one.
+// storedFrontier opens the frontier that no crawl of this process holds, when
+// it is first asked for and once there is one.
 type storedFrontier struct {
-	path string
+	config config
+	name   string // of its file in the data folder
+	logger *slog.Logger
 
 	mu     sync.Mutex
-	db     *frontiersqlite.DB
+	db     frontier.Frontier
 	closed bool
 }
 
@@ -274,10 +276,12 @@ func (s *storedFrontier) open(ctx context.Context) (frontier.Frontier, error) {
 	if s.closed {
 		return nil, frontiersqlite.ErrClosed
 	}
-	if _, err := os.Stat(s.path); errors.Is(err, fs.ErrNotExist) {
-		return nil, triage.ErrNothingCrawled
+	if s.config.Frontier.Backend != "redis" {
+		if _, err := os.Stat(filepath.Join(s.config.Data, s.name)); errors.Is(err, fs.ErrNotExist) {
+			return nil, triage.ErrNothingCrawled
+		}
 	}
-	db, err := frontiersqlite.Open(context.WithoutCancel(ctx), s.path, frontiersqlite.Options{})
+	db, err := readFrontier(context.WithoutCancel(ctx), s.config, s.name, s.logger)
 	if err != nil {
 		return nil, err
 	}
