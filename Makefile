@@ -17,8 +17,8 @@ export GOFLAGS
 build: ## the binary, in bin/
 	$(GO) build -trimpath -ldflags "-s -w $(if $(VERSION),-X main.version=$(VERSION))" -o bin/qingyuan ./cmd/qingyuan
 
-test: install-services vet ## all tests; sets up what they need
-	$(GO) test $(PACKAGES)
+test: install-services vet ## all tests; brings up what they need
+	scripts/services run $(GO) test $(PACKAGES)
 
 check: fmt vet staticcheck vuln config ## everything that is not a test
 
@@ -38,10 +38,10 @@ config: ## config, sites, dictionaries and their examples
 	$(GO) run ./cmd/qingyuan check
 
 race: install-services ## all tests under the race detector; needs a C compiler
-	CGO_ENABLED=1 $(GO) test -race $(PACKAGES)
+	CGO_ENABLED=1 scripts/services run $(GO) test -race $(PACKAGES)
 
 bench: ## make bench BENCH=Classify PACKAGES=./classify
-	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem $(PACKAGES)
+	scripts/services run $(GO) test -run '^$$' -bench '$(BENCH)' -benchmem $(PACKAGES)
 
 fuzz: ## every fuzz target for FUZZTIME
 	GO="$(GO)" scripts/fuzz $(FUZZTIME) $(PACKAGES)
