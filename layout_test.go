@@ -54,6 +54,7 @@ var rooms = map[string]room{
 	"dictionaries":                  {none, none},
 	"index":                         {[]string{"post", "classify"}, anything},
 	"index/sqlite":                  {[]string{"post", "classify", "index"}, anything},
+	"index/elastic":                 {[]string{"post", "classify", "index"}, anything},
 	"index/indextest":               {[]string{"post", "classify", "index"}, anything},
 	"triage":                        {[]string{"post", "classify", "index"}, anything},
 	"digest":                        {[]string{"post", "classify", "index"}, anything},

@@ -1,0 +1,77 @@
+package elastic_test
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"log/slog"
+	"os"
+	"testing"
+
+	"qingyuan/index"
+	"qingyuan/index/elastic"
+	"qingyuan/index/indextest"
+)
+
+// server is the address of a real Elasticsearch; see scripts/services.
+func server(t testing.TB) string {
+	t.Helper()
+	address := os.Getenv("QINGYUAN_TEST_ELASTIC")
+	if address == "" {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("QINGYUAN_TEST_ELASTIC is not set: run the tests through scripts/services")
+		}
+		t.Skip("QINGYUAN_TEST_ELASTIC is not set; scripts/services run go test … brings up a server")
+	}
+	return address
+}
+
+// prefix is a new prefix, whose indices are dropped at the end.
+func options(t testing.TB, address string) elastic.Options {
+	t.Helper()
+	raw := make([]byte, 6)
+	if _, err := rand.Read(raw); err != nil {
+		t.Fatal(err)
+	}
+	opts := elastic.Options{Server: elastic.Server{URLs: []string{address}}, Prefix: "test-" + hex.EncodeToString(raw),
+		Normalize: indextest.Normalize, Now: indextest.Now}
+	if testing.Verbose() {
+		opts.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
+	}
+	t.Cleanup(func() {
+		if err := elastic.Drop(context.Background(), opts); err != nil {
+			t.Error(err)
+		}
+	})
+	return opts
+}
+
+func setUp(t testing.TB, opts elastic.Options) {
+	t.Helper()
+	if err := elastic.Setup(t.Context(), opts, func(string) {}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func open(t testing.TB, opts elastic.Options) *elastic.Store {
+	t.Helper()
+	s, err := elastic.Open(t.Context(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func TestStore(t *testing.T) {
+	address := server(t)
+	indextest.Run(t, func(t *testing.T) index.Store {
+		opts := options(t, address)
+		setUp(t, opts)
+		return open(t, opts)
+	})
+}
