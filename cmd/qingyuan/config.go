@@ -24,6 +24,7 @@ type config struct {
 	Model        string        `yaml:"model"`        // file; empty: the built-in one; none: rules alone
 	Crawl        crawlConfig   `yaml:"crawl"`
 	Archive      archiveConfig `yaml:"archive"`
+	Index        indexConfig   `yaml:"index"`
 	Log          logConfig     `yaml:"log"`
 }
 
@@ -43,6 +44,7 @@ func defaultConfig() config {
 		Data: "./data", Addr: "127.0.0.1:8686", Language: "zh", Sites: "configs/sites",
 		Crawl:   crawlConfig{Workers: 8, Tries: 5},
 		Archive: archiveConfig{Enabled: true, MaxFile: 512},
+		Index:   defaultIndex(),
 		Log:     logConfig{Level: "info", Format: "text"},
 	}
 }
@@ -91,6 +93,7 @@ func (c *config) environment() {
 			*field = v
 		}
 	}
+	c.Index.environment()
 }
 
 // check returns what is wrong with the values.
@@ -104,6 +107,7 @@ func (c *config) check(at func(problem, remedy string, path ...any) strictyaml.M
 		}
 		ms = append(ms, at(fmt.Sprintf("%q is unknown", value), "use "+strings.Join(allowed, ", "), path...))
 	}
+	ms = append(ms, c.Index.check(at)...)
 	oneOf(c.Language, []any{"language"}, "zh", "en")
 	oneOf(c.Log.Level, []any{"log", "level"}, "debug", "info", "warn", "error")
 	oneOf(c.Log.Format, []any{"log", "format"}, "text", "json")

@@ -59,6 +59,8 @@ func commands() []command {
 		{"site", "test CONFIG PAGE...", "show what a site config extracts from saved pages", runSite},
 		{"robots", "URL...", "what a robots.txt allows, and the rule that decides", runRobots},
 		{"url", "canonical URL...", "the one spelling by which the crawler knows a page", runURL},
+		{"setup", "", "make templates, indices and aliases in Elasticsearch, or bring them up to date", runSetup},
+		{"index", "status|redo", "how the index does; send again what its server refused", runIndex},
 		{"version", "", "print the version", runVersion},
 	}
 }

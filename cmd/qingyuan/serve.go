@@ -79,7 +79,7 @@ func serveCrawl(ctx context.Context, c config, logger *slog.Logger, watch *crawl
 	if err != nil {
 		return nil, nil, err
 	}
-	watch.frontier = p.frontier
+	watch.frontier, watch.index = p.frontier, p.store
 	return func() error {
 		defer watch.stop()
 		_, err := p.crawler.Run(ctx, false)
@@ -105,7 +105,7 @@ func newPages(c config, store index.Store, logger *slog.Logger, titles map[strin
 // nil, tells what is wrong with its edits.
 func dictionaryPages(c config, dict *classify.Dictionary, store index.Store, logger *slog.Logger, titles map[string]string, watch *crawlWatch, live *classify.Live) (http.Handler, error) {
 	opts := triage.Options{Store: store, Categories: dict.Categories, Names: dict.Names(), Sources: titles, Logger: logger, Language: c.Language, Hosts: c.Hosts,
-		Digest: digestHandler(c, store, dict.Categories, logger), Original: originalOf(c), Health: health(watch, live)}
+		Digest: digestHandler(c, store, dict.Categories, logger), Original: originalOf(c), Health: indexHealth(health(watch, live), watch, store)}
 	if watch != nil {
 		opts.Crawl = crawlStatus(watch, live)
 	}

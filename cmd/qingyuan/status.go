@@ -10,12 +10,14 @@ import (
 
 	"qingyuan/crawler"
 	"qingyuan/crawler/frontier"
+	"qingyuan/index"
 	"qingyuan/triage"
 )
 
 // crawlWatch keeps what the status box of the pages shows of a crawl.
 type crawlWatch struct {
 	frontier frontier.Frontier // nil: nothing is known of what waits
+	index    index.Store       // what the crawl writes to; nil before it does
 
 	mu      sync.Mutex
 	running bool
@@ -99,6 +101,7 @@ func (w *crawlWatch) status(ctx context.Context) (triage.CrawlStatus, error) {
 	}
 	running := w.running
 	w.mu.Unlock()
+	out.Problem = withIndexProblem(out.Problem, w.index)
 	slices.SortFunc(out.Sources, func(a, b triage.SourceStatus) int { return strings.Compare(a.Name, b.Name) })
 	if w.frontier == nil || !running {
 		return out, nil

@@ -48,7 +48,7 @@ func options(t testing.TB, address string) elastic.Options {
 
 func setUp(t testing.TB, opts elastic.Options) {
 	t.Helper()
-	if err := elastic.Setup(t.Context(), opts, func(string) {}); err != nil {
+	if err := elastic.Setup(t.Context(), opts, func(string, string) {}); err != nil {
 		t.Fatal(err)
 	}
 }

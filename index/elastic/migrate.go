@@ -13,7 +13,7 @@ import (
 // that come in the second part wait in the spools, decisions are refused for
 // that moment. Each document keeps its version, so that a copy never goes back
 // behind a newer one, and a run that ended goes on.
-func (s *Store) migrate(ctx context.Context, a alias, from string, policy bool, say func(string)) error {
+func (s *Store) migrate(ctx context.Context, a alias, from string, policy bool, say func(en, zh string)) error {
 	to := a.at(SchemaVersion)
 	if to == from {
 		return fmt.Errorf("%w: %s is in the way: its schema is not that of its name; move it with the _clone API first", ErrNotSetUp, from)
@@ -28,7 +28,7 @@ func (s *Store) migrate(ctx context.Context, a alias, from string, policy bool, 
 	if err != nil {
 		return err
 	}
-	say(fmt.Sprintf("index %s: %d documents copied to %s", from, n, to))
+	say(fmt.Sprintf("index %s: %d documents copied to %s", from, n, to), fmt.Sprintf("索引 %s：已复制 %d 个文档到 %s", from, n, to))
 	if err := s.block(ctx, from, true); err != nil {
 		return err
 	}
@@ -42,7 +42,8 @@ func (s *Store) migrate(ctx context.Context, a alias, from string, policy bool, 
 	if err := s.pointAliases(ctx, a, to, from); err != nil {
 		return err
 	}
-	say(fmt.Sprintf("index %s: %d changes copied after it; %s takes its place, the old one stays read-only", from, late, to))
+	say(fmt.Sprintf("index %s: %d changes copied after it; %s takes its place, the old one stays read-only", from, late, to),
+		fmt.Sprintf("索引 %s：又补复制 %d 处变更；%s 已取代它，旧索引只读保留", from, late, to))
 	if !policy {
 		return nil
 	}

@@ -11,11 +11,11 @@ import (
 // Setup makes templates, indices and aliases, or brings them up to date: new
 // fields are added to the mapping; what cannot be changed in place is copied
 // to a new index, see Migrate. It changes nothing that is as it should be, and
-// goes on where an earlier run ended. say is told each step.
+// goes on where an earlier run ended. say is told each step, in English and Chinese.
 //
 // Its key needs the cluster rights manage_index_templates and, for the policy
 // of superseded indices, manage_ilm, and manage on the indices.
-func Setup(ctx context.Context, opts Options, say func(string)) error {
+func Setup(ctx context.Context, opts Options, say func(en, zh string)) error {
 	opts, err := opts.withDefaults()
 	if err != nil {
 		return err
@@ -32,7 +32,7 @@ func Setup(ctx context.Context, opts Options, say func(string)) error {
 	return nil
 }
 
-func (s *Store) setup(ctx context.Context, say func(string)) error {
+func (s *Store) setup(ctx context.Context, say func(en, zh string)) error {
 	if err := s.checkServer(ctx, say); err != nil {
 		return err
 	}
@@ -57,7 +57,7 @@ func (s *Store) setup(ctx context.Context, say func(string)) error {
 }
 
 // checkServer refuses servers that this program was not made for.
-func (s *Store) checkServer(ctx context.Context, say func(string)) error {
+func (s *Store) checkServer(ctx context.Context, say func(en, zh string)) error {
 	var answer struct {
 		Nodes map[string]struct {
 			Version string `json:"version"`
@@ -74,7 +74,7 @@ func (s *Store) checkServer(ctx context.Context, say func(string)) error {
 		if len(n.Version) < 2 || n.Version[:2] != "8." {
 			return fmt.Errorf("%w: the server is Elasticsearch %s, this program needs 8", ErrRefused, n.Version)
 		}
-		say("Elasticsearch " + n.Version)
+		say("Elasticsearch "+n.Version, "Elasticsearch "+n.Version)
 		break
 	}
 	return nil
@@ -100,7 +100,7 @@ func (s *Store) neverNewer(ctx context.Context, a alias) error {
 
 // putTemplate writes the component and index templates; putting the same
 // again changes nothing.
-func (s *Store) putTemplate(ctx context.Context, a alias, say func(string)) error {
+func (s *Store) putTemplate(ctx context.Context, a alias, say func(en, zh string)) error {
 	d, err := define(a, nil)
 	if err != nil {
 		return err
@@ -126,13 +126,13 @@ func (s *Store) putTemplate(ctx context.Context, a alias, say func(string)) erro
 		return err
 	}
 	if found != nil {
-		say(fmt.Sprintf("template %s, version %d", a.read, SchemaVersion))
+		say(fmt.Sprintf("template %s: version %d written", a.read, SchemaVersion), fmt.Sprintf("模板 %s：已写入版本 %d", a.read, SchemaVersion))
 	}
 	return nil
 }
 
 // putIndex makes the index and its aliases, adds fields to it, or migrates it.
-func (s *Store) putIndex(ctx context.Context, a alias, policy bool, say func(string)) error {
+func (s *Store) putIndex(ctx context.Context, a alias, policy bool, say func(en, zh string)) error {
 	live, m, err := liveIndex(ctx, s.c, a.write)
 	if errors.Is(err, ErrNotSetUp) {
 		if err := s.createIndex(ctx, a, a.at(SchemaVersion), nil); err != nil {
@@ -141,7 +141,7 @@ func (s *Store) putIndex(ctx context.Context, a alias, policy bool, say func(str
 		if err := s.pointAliases(ctx, a, a.at(SchemaVersion), ""); err != nil {
 			return err
 		}
-		say("index " + a.at(SchemaVersion))
+		say("index "+a.at(SchemaVersion)+": made", "索引 "+a.at(SchemaVersion)+"：已建立")
 		return nil
 	}
 	if err != nil {
@@ -160,13 +160,15 @@ func (s *Store) putIndex(ctx context.Context, a alias, policy bool, say func(str
 	}
 	err = s.c.call(ctx, http.MethodPut, "/"+live+"/_mapping", body, nil)
 	if err == nil {
-		say(fmt.Sprintf("index %s: new fields, version %d → %d", live, m.SchemaVersion, SchemaVersion))
+		say(fmt.Sprintf("index %s: new fields added, version %d → %d", live, m.SchemaVersion, SchemaVersion),
+			fmt.Sprintf("索引 %s：已增加字段，版本 %d → %d", live, m.SchemaVersion, SchemaVersion))
 		return nil
 	}
 	if !is(err, http.StatusBadRequest) {
 		return err
 	}
-	say(fmt.Sprintf("index %s: version %d → %d needs a copy (%v)", live, m.SchemaVersion, SchemaVersion, err))
+	say(fmt.Sprintf("index %s: version %d → %d needs a copy (%v)", live, m.SchemaVersion, SchemaVersion, err),
+		fmt.Sprintf("索引 %s：版本 %d → %d 需要复制（%v）", live, m.SchemaVersion, SchemaVersion, err))
 	return s.migrate(ctx, a, live, policy, say)
 }
 
@@ -212,13 +214,14 @@ func (s *Store) policyName() string { return s.opts.Prefix + "-superseded" }
 
 // putPolicy installs the policy that drops superseded indices, where the server
 // has index lifecycle management.
-func (s *Store) putPolicy(ctx context.Context, say func(string)) (bool, error) {
+func (s *Store) putPolicy(ctx context.Context, say func(en, zh string)) (bool, error) {
 	err := s.c.call(ctx, http.MethodGet, "/_ilm/status", nil, nil)
 	if errors.Is(err, ErrUnavailable) {
 		return false, err
 	}
 	if err != nil {
-		say("no index lifecycle management here, or no right to it: indices that a migration supersedes stay until somebody drops them")
+		say("no index lifecycle management here, or no right to it: indices that a migration supersedes stay until somebody drops them",
+			"此服务器没有索引生命周期管理，或无权使用：迁移后被替换的旧索引会一直保留，直到有人删除")
 		return false, nil
 	}
 	body, err := json.Marshal(map[string]any{"policy": map[string]any{"_meta": map[string]any{"managed_by": "qingyuan"},
