@@ -6,11 +6,13 @@ import (
 	"encoding/hex"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"qingyuan/index"
 	"qingyuan/index/elastic"
 	"qingyuan/index/indextest"
+	"qingyuan/index/sqlite"
 )
 
 // server is the address of a real Elasticsearch; see scripts/services.
@@ -74,4 +76,20 @@ func TestStore(t *testing.T) {
 		setUp(t, opts)
 		return open(t, opts)
 	})
+}
+
+// The embedded store and the server answer alike, whatever is asked.
+func TestSameAsSQLite(t *testing.T) {
+	opts := options(t, server(t))
+	setUp(t, opts)
+	embedded, err := sqlite.Open(t.Context(), sqlite.Options{Path: filepath.Join(t.TempDir(), "index.db"), Normalize: indextest.Normalize, Now: indextest.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer embedded.Close()
+	posts, queries := 5000, 600
+	if testing.Short() {
+		posts, queries = 1000, 100
+	}
+	indextest.Differential(t, embedded, open(t, opts), posts, queries)
 }
