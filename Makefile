@@ -18,7 +18,7 @@ build: ## the binary, in bin/
 	$(GO) build -trimpath -ldflags "-s -w $(if $(VERSION),-X main.version=$(VERSION))" -o bin/qingyuan ./cmd/qingyuan
 
 test: install-services vet ## all tests; brings up what they need
-	scripts/services run $(GO) test $(PACKAGES)
+	scripts/services run $(GO) test -timeout 30m $(PACKAGES)
 
 check: fmt vet staticcheck vuln config ## everything that is not a test
 
@@ -38,7 +38,7 @@ config: ## config, sites, dictionaries and their examples
 	$(GO) run ./cmd/qingyuan check
 
 race: install-services ## all tests under the race detector; needs a C compiler
-	CGO_ENABLED=1 scripts/services run $(GO) test -race $(PACKAGES)
+	CGO_ENABLED=1 scripts/services run $(GO) test -timeout 40m -race $(PACKAGES)
 
 bench: ## make bench BENCH=Classify PACKAGES=./classify
 	scripts/services run $(GO) test -run '^$$' -bench '$(BENCH)' -benchmem $(PACKAGES)
