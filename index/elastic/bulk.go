@@ -1,7 +1,6 @@
 package elastic
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,7 +15,7 @@ import (
 // op is one line of a bulk request with its document.
 type op struct {
 	action string // create, update, index, delete
-	index  string // an alias for writing, or with exact an index
+	index  string // an alias for writing, or with exact an index; the same for all ops of a request
 	exact  bool   // the index itself, as migration needs
 	id     string
 	cas    *place // update only when the document still stands there
@@ -161,36 +160,37 @@ func tooMuch(err error) bool {
 	return err1 == nil && err2 == nil && size > limit
 }
 
-// bulkAction is the first line of an op.
-type bulkAction struct {
-	Index        string `json:"_index"`
-	ID           string `json:"_id"`
-	RequireAlias bool   `json:"require_alias,omitempty"`
-	SeqNo        *int64 `json:"if_seq_no,omitempty"`
-	Term         *int64 `json:"if_primary_term,omitempty"`
-	Version      int64  `json:"version,omitempty"`
-	VersionType  string `json:"version_type,omitempty"`
+// appendAction appends the first line of an op.
+func appendAction(dst []byte, o op) ([]byte, error) {
+	id, err := json.Marshal(o.id)
+	if err != nil {
+		return nil, err
+	}
+	dst = append(append(append(dst, `{"`...), o.action...), `":{"_id":`...)
+	dst = append(dst, id...)
+	if o.cas != nil {
+		dst = fmt.Appendf(dst, `,"if_seq_no":%d,"if_primary_term":%d`, o.cas.seqNo, o.cas.term)
+	}
+	if o.version > 0 {
+		dst = fmt.Appendf(dst, `,"version":%d,"version_type":"external"`, o.version)
+	}
+	return append(dst, "}}\n"...), nil
 }
 
+// sendBulk sends ops of one index in one request.
 func sendBulk(ctx context.Context, c *client, ops []op) ([]outcome, error) {
-	var body bytes.Buffer
+	size := 0
 	for _, o := range ops {
-		a := bulkAction{Index: o.index, ID: o.id, RequireAlias: !o.exact && o.action != "delete"}
-		if o.cas != nil {
-			a.SeqNo, a.Term = &o.cas.seqNo, &o.cas.term
-		}
-		if o.version > 0 {
-			a.Version, a.VersionType = o.version, "external"
-		}
-		line, err := json.Marshal(map[string]bulkAction{o.action: a})
-		if err != nil {
+		size += len(o.body) + len(o.id) + 128
+	}
+	body := make([]byte, 0, size)
+	var err error
+	for _, o := range ops {
+		if body, err = appendAction(body, o); err != nil {
 			return nil, err
 		}
-		body.Write(line)
-		body.WriteByte('\n')
 		if o.body != nil {
-			body.Write(o.body)
-			body.WriteByte('\n')
+			body = append(append(body, o.body...), '\n')
 		}
 	}
 	var answer struct {
@@ -199,7 +199,11 @@ func sendBulk(ctx context.Context, c *client, ops []op) ([]outcome, error) {
 			Error  itemError `json:"error"`
 		} `json:"items"`
 	}
-	if err := c.call(ctx, http.MethodPost, "/_bulk?filter_path=items.*.status,items.*.error", body.Bytes(), &answer); err != nil {
+	path := "/" + ops[0].index + "/_bulk?filter_path=items.*.status,items.*.error"
+	if !ops[0].exact && ops[0].action != "delete" {
+		path += "&require_alias=true"
+	}
+	if err := c.call(ctx, http.MethodPost, path, body, &answer); err != nil {
 		return nil, err
 	}
 	if len(answer.Items) != len(ops) {

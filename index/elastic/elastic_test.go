@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -92,4 +94,30 @@ func TestSameAsSQLite(t *testing.T) {
 		posts, queries = 1000, 100
 	}
 	indextest.Differential(t, embedded, open(t, opts), posts, queries)
+}
+
+// The deepest queries that are compiled are taken by the server as well.
+func TestDeepQueries(t *testing.T) {
+	opts := options(t, server(t))
+	setUp(t, opts)
+	s := open(t, opts)
+	put(t, s, indextest.Posts(5, 1)...)
+	taken := 0
+	for deep := range 31 {
+		query := "-停息挂账"
+		for i := range deep {
+			query = fmt.Sprintf("债务%d %s (%s)", i, []string{"", "OR"}[i%2], query)
+		}
+		_, err := s.Search(t.Context(), index.Query{Text: query})
+		var mistake *index.QueryError
+		if err != nil && !errors.As(err, &mistake) {
+			t.Fatalf("%d deep: %v", deep, err)
+		}
+		if err == nil {
+			taken = deep
+		}
+	}
+	if taken < 20 {
+		t.Errorf("only queries up to %d deep are taken", taken)
+	}
 }
