@@ -199,9 +199,9 @@ func sendBulk(ctx context.Context, c *client, ops []op) ([]outcome, error) {
 			Error  itemError `json:"error"`
 		} `json:"items"`
 	}
-	path := "/" + ops[0].index + "/_bulk?filter_path=items.*.status,items.*.error"
+	path := "/" + ops[0].index + "/_bulk"
 	if !ops[0].exact && ops[0].action != "delete" {
-		path += "&require_alias=true"
+		path += "?require_alias=true"
 	}
 	if err := c.call(ctx, http.MethodPost, path, body, &answer); err != nil {
 		return nil, err

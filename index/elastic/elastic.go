@@ -152,6 +152,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{opts: opts, names: newNames(opts.Prefix), c: c}
+	s.fresh.wrote()
 	s.closing, s.close = context.WithCancel(context.Background())
 	if err := s.ready(ctx); err != nil && (opts.Spool == "" || !waits(err)) {
 		return nil, fmt.Errorf("opening the index at %s: %w", c.where, err)
@@ -230,11 +231,12 @@ func (s *Store) normalized(text string) string {
 	return s.opts.Normalize(text)
 }
 
-// freshness makes what this store wrote visible to its next search. Other
-// processes see it within the refresh interval of the index.
+// freshness makes what this store wrote visible to its next search, and what
+// others wrote before to its first. Later writes of others are seen within the
+// refresh interval of the index.
 type freshness struct {
 	mu      sync.Mutex
-	written atomic.Int64 // grows with each write
+	written atomic.Int64 // 1 at first, grows with each write
 	shown   int64        // what the last refresh has made visible
 }
 
