@@ -198,10 +198,13 @@ func (s *Store) Close() error {
 	s.close()
 	s.work.Wait()
 	s.c.close()
-	if s.spool != nil {
-		return s.spool.close()
+	if s.spool == nil {
+		return nil
 	}
-	return nil
+	if n, size := s.spool.waiting(); n > 0 {
+		s.opts.Logger.Warn("records still wait in the spool; they are sent at the next start", "batches", n, "bytes", size, "folder", s.opts.Spool)
+	}
+	return s.spool.close()
 }
 
 // explain says what was being done; calls after Close are ErrClosed.

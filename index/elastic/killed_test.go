@@ -26,6 +26,7 @@ func TestOwnServer(t *testing.T) {
 	opts := elastic.Options{Server: o.trusted(), Prefix: "own", Normalize: indextest.Normalize, Now: indextest.Now, Retry: 50 * time.Millisecond}
 	setUp(t, opts)
 	t.Run("Trust", func(t *testing.T) { testTrust(t, o, opts) })
+	t.Run("APIKeys", func(t *testing.T) { testAPIKeys(t, o, opts) })
 	t.Run("TooLarge", func(t *testing.T) { testTooLarge(t, opts) })
 	t.Run("Killed", func(t *testing.T) { testKilled(t, o, opts) })
 }
