@@ -69,7 +69,7 @@ func benchOps(b *testing.B, s *Store, recs []index.Record) []op {
 // through the client's BulkIndexer, two requests at a time each and in turns,
 // and reports the ratio of the medians; put is the whole of Put, from records.
 func BenchmarkBulk(b *testing.B) {
-	const docs = 2000
+	const docs = 4000
 	recs := indextest.Posts(docs, 1)
 	var took [3][]time.Duration
 	round := 0
