@@ -41,8 +41,9 @@ type Server struct {
 	Timeout time.Duration
 }
 
-// maxResponse bounds one answer of the server in bytes.
-const maxResponse = 512 << 20
+// maxResponse bounds one answer of the server in bytes: a page of the largest
+// posts is about half of it.
+const maxResponse = 2 << 30
 
 // client sends requests and tells what their failure means.
 type client struct {

@@ -284,7 +284,7 @@ func (s *Store) updateBody(c change) ([]byte, error) {
 
 // mget reads documents by id, at once and not as of the last refresh.
 func (s *Store) mget(ctx context.Context, ids []string) ([]stored, error) {
-	const part = 500
+	const part = 100
 	out := make([]stored, 0, len(ids))
 	for len(ids) > 0 {
 		n := min(part, len(ids))
