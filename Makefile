@@ -18,8 +18,8 @@ export GOFLAGS
 build: ## the binary, in bin/
 	$(GO) build -trimpath -ldflags "-s -w $(if $(VERSION),-X main.version=$(VERSION))" -o bin/qingyuan ./cmd/qingyuan
 
-test: install-services vet ## all tests; sets up what they need
-	$(GO) test $(PACKAGES)
+test: install-services vet ## all tests; brings up what they need
+	scripts/services run $(GO) test -timeout 30m $(PACKAGES)
 
 test-forums: ## crawls WordPress and Isso too, installed and started for it; Debian, as root
 	scripts/forums run $(GO) test ./crawler -run RealForum -count 1
@@ -42,10 +42,10 @@ config: ## config, sites, dictionaries and their examples
 	$(GO) run ./cmd/qingyuan check
 
 race: install-services ## all tests under the race detector; needs a C compiler
-	CGO_ENABLED=1 $(GO) test -race $(PACKAGES)
+	CGO_ENABLED=1 scripts/services run $(GO) test -timeout 40m -race $(PACKAGES)
 
 bench: ## make bench BENCH=Classify PACKAGES=./classify
-	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem $(PACKAGES)
+	scripts/services run $(GO) test -run '^$$' -bench '$(BENCH)' -benchmem $(PACKAGES)
 
 bench-crawl: ## the crawl beside colly, goquery and Scrapy, and a frontier of a million URLs: make bench-crawl ROUNDS=5
 	GO="$(GO)" scripts/bench-crawl $(ROUNDS)

@@ -59,6 +59,7 @@ var rooms = map[string]room{
 	"index":                         {[]string{"post", "classify", "campaign"}, anything},
 	"configs/sites":                 {none, none},
 	"index/sqlite":                  {[]string{"post", "classify", "index"}, anything},
+	"index/elastic":                 {[]string{"post", "classify", "index"}, anything},
 	"index/indextest":               {[]string{"post", "classify", "index"}, anything},
 	"triage":                        {[]string{"post", "classify", "index"}, anything},
 	"digest":                        {[]string{"post", "classify", "index"}, anything},

@@ -238,8 +238,10 @@ var Facets = [...]string{FacetCategory, FacetStance, FacetSeverity, FacetStatus,
 // several processes, and pass indextest.Run. Times are kept to the microsecond
 // and returned in UTC.
 type Store interface {
-	// Put inserts or updates records by post id, atomically for the batch; a
-	// record whose post is not valid makes it ErrInvalid and changes nothing.
+	// Put inserts or updates records by post id, atomically for the batch where
+	// the store has transactions; where it has none each record is atomic, and
+	// putting a batch that failed again completes it. A record whose post is not
+	// valid makes it ErrInvalid and changes nothing.
 	//
 	// For a new id, triage starts as StatusNew whatever the record says;
 	// first_seen and last_seen default to the fetch time, ingested_at to now.

@@ -26,6 +26,7 @@ type config struct {
 	Model         string         `yaml:"model"`        // file; empty: the built-in one; none: rules alone
 	Crawl         crawlConfig    `yaml:"crawl"`
 	Archive       archiveConfig  `yaml:"archive"`
+	Index         indexConfig    `yaml:"index"`
 	Frontier      frontierConfig `yaml:"frontier"`
 	Browser       browserConfig  `yaml:"browser"`
 	Evidence      evidenceConfig `yaml:"evidence"`
@@ -59,6 +60,7 @@ func defaultConfig() config {
 		Data: "./data", Addr: "127.0.0.1:8686", Language: "zh", Sites: "configs/sites",
 		Crawl:         crawlConfig{Workers: 8, Tries: 5},
 		Archive:       archiveConfig{Enabled: true, MaxFile: 512},
+		Index:         defaultIndex(),
 		Frontier:      defaultFrontier(),
 		Browser:       defaultBrowser(),
 		Subscriptions: "configs/subscriptions", Mail: mailConfig{Port: 587, TLS: "starttls"}, Accounts: accountsConfig{Required: "auto"},
@@ -130,6 +132,7 @@ func (c *config) environment() {
 		}
 	}
 	c.frontierEnvironment()
+	c.Index.environment()
 }
 
 // check returns what is wrong with the values.
@@ -143,6 +146,7 @@ func (c *config) check(at func(problem, remedy string, path ...any) strictyaml.M
 		}
 		ms = append(ms, at(fmt.Sprintf("%q is unknown", value), "use "+strings.Join(allowed, ", "), path...))
 	}
+	ms = append(ms, c.Index.check(at)...)
 	oneOf(c.Language, []any{"language"}, "zh", "en")
 	oneOf(c.Log.Level, []any{"log", "level"}, "debug", "info", "warn", "error")
 	oneOf(c.Log.Format, []any{"log", "format"}, "text", "json")

@@ -60,6 +60,8 @@ func commands() []command {
 		{"session", "[resume SITE]", "how the logins and cookies of sites stand; let one that a captcha stopped go on", runSession},
 		{"robots", "URL...", "what a robots.txt allows, and the rule that decides", runRobots},
 		{"url", "canonical URL...", "the one spelling by which the crawler knows a page", runURL},
+		{"setup", "", "make templates, indices and aliases in Elasticsearch, or bring them up to date", runSetup},
+		{"index", "status|redo", "how the index does; send again what its server refused", runIndex},
 		{"user", "list|add|link|role|disable|enable", "who may use the pages", runUser},
 		{"version", "", "print the version", runVersion},
 	}

@@ -64,7 +64,7 @@ func observe(o observeOptions) (*observed, error) {
 
 // crawls tells what is watched.
 func (w *observed) crawls(p *pipeline) {
-	w.pages, w.watch.frontier, w.watch.browsing = p, p.frontier, p.browsing
+	w.pages, w.watch.frontier, w.watch.browsing, w.watch.index = p, p.frontier, p.browsing, p.store
 }
 
 // begin shows and serves from now on what state tells; nil is the crawl of this

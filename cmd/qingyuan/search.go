@@ -98,7 +98,7 @@ func runExport(ctx context.Context, std stdio, args []string) error {
 
 // openExisting opens the index and says so when there is none yet.
 func openExisting(ctx context.Context, c config) (index.Store, error) {
-	if _, err := os.Stat(c.Data); err != nil {
+	if _, err := os.Stat(c.Data); err != nil && c.Index.Backend == backendSQLite {
 		return nil, fmt.Errorf("there is no data in %s yet; crawl first (qingyuan demo), or name the folder with -data", c.Data)
 	}
 	return openStore(ctx, c)

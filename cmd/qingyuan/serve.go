@@ -177,7 +177,7 @@ func newPages(c config, store index.Store, logger *slog.Logger, titles map[strin
 // nil, tells what is wrong with its edits; board, when not nil, has a page.
 func dictionaryPages(c config, dict *classify.Dictionary, store index.Store, logger *slog.Logger, titles map[string]string, watch *crawlWatch, live *classify.Live, sender *sender, board *statusBoard) (http.Handler, error) {
 	opts := triage.Options{Store: store, Categories: dict.Categories, Names: dict.Names(), Sources: titles, Logger: logger, Language: c.Language, Hosts: c.hosts(), User: pageUser, Account: c.Accounts.Required == "on",
-		Digest: withReceivers(digestHandler(c, store, dict.Categories, logger), sender), Original: originalOf(c), Evidence: evidenceOf(c), Health: sender.health(health(watch, live)),
+		Digest: withReceivers(digestHandler(c, store, dict.Categories, logger), sender), Original: originalOf(c), Evidence: evidenceOf(c), Health: sender.health(indexHealth(health(watch, live), watch, store)),
 		Subscriptions: sender.pages()}
 	if watch != nil {
 		opts.Crawl = crawlStatus(watch, live)

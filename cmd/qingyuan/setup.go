@@ -148,10 +148,14 @@ func openClassifier(c config) (*classify.Classifier, error) {
 	return classify.Load(dictionaryFS(c), m)
 }
 
-// openStore opens the embedded index in the data folder.
+// openStore opens the index that the config names: the embedded one in the data
+// folder, or the server's.
 func openStore(ctx context.Context, c config) (index.Store, error) {
 	if err := os.MkdirAll(c.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("making the data folder: %w", err)
+	}
+	if c.Index.Backend == backendElastic {
+		return openElastic(ctx, c)
 	}
 	s, err := indexsqlite.Open(ctx, indexsqlite.Options{Path: filepath.Join(c.Data, "index.db"), Normalize: classify.Normalize})
 	if err != nil {

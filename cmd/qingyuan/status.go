@@ -23,6 +23,7 @@ type crawlWatch struct {
 	lang     string            // of what is told of drift: zh, or en
 	sources  []*crawler.Source // whose hosts they are
 	browsing *browsing         // nil: no browser is wanted
+	index    index.Store       // what the crawl writes to; nil before it does
 
 	mu      sync.Mutex
 	running bool
@@ -199,6 +200,7 @@ func (w *crawlWatch) status(ctx context.Context) (triage.CrawlStatus, error) {
 		problem := fmt.Sprintf(siteWord(w.lang, "refused"), len(refused), strings.Join(refused[:min(len(refused), shownProblems)], " · "))
 		out.Problem = strings.TrimPrefix(out.Problem+" · "+problem, " · ")
 	}
+	out.Problem = withIndexProblem(out.Problem, w.index)
 	slices.SortFunc(out.Sources, func(a, b triage.SourceStatus) int { return strings.Compare(a.Name, b.Name) })
 	if w.frontier == nil || !running {
 		return out, nil

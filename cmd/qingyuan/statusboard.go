@@ -232,7 +232,9 @@ func (b *statusBoard) rest(st *triage.Status) {
 		s := b.live.Status()
 		st.Dictionary, st.Refused = s.Dictionary, s.Problems[:min(len(s.Problems), shownProblems)]
 	}
-	st.Storage, _ = b.sizes.get(20*time.Second, func() ([]triage.Storage, error) { return storageOf(b.config, filepath.Join(b.config.Data, b.file.name)), nil })
+	st.Storage, _ = b.sizes.get(20*time.Second, func() ([]triage.Storage, error) {
+		return storageOf(b.config, filepath.Join(b.config.Data, b.file.name)), nil
+	})
 	st.DiskFree, st.DiskTotal = diskSpace(b.config.Data)
 	st.Digest = readLastDigest(b.config)
 }

@@ -44,6 +44,7 @@ func Run(t *testing.T, open func(t *testing.T) index.Store) {
 		{"WrongClock", testWrongClock},
 		{"InvalidUTF8", testInvalidUTF8},
 		{"OddTexts", testOddTexts},
+		{"OddBytes", testOddBytes},
 		{"Triage", testTriage},
 		{"TriageRefuses", testTriageRefuses},
 		{"PutLeavesTriage", testPutLeavesTriage},

@@ -2,14 +2,11 @@ package sqlite
 
 import (
 	"context"
-	"crypto/sha256"
 	"database/sql"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"qingyuan/index"
 )
@@ -115,13 +112,11 @@ func appendAudit(ctx context.Context, tx *sql.Tx, rows []index.AuditRow) error {
 		return err
 	}
 	for _, r := range rows {
-		for _, f := range [...]*string{&r.Actor, &r.Action, &r.RecordID, &r.From, &r.To, &r.Note, &r.RequestID} {
-			*f = strings.ToValidUTF8(*f, "\uFFFD")
-		}
+		r = r.Valid()
 		seq++
 		r.Seq = seq
 		var err error
-		if hash, err = chain(hash, r); err != nil {
+		if hash, err = r.ChainHash(hash); err != nil {
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, `INSERT INTO audit (seq, at, actor, action, record_id, was, became, note, request_id, hash)
@@ -131,17 +126,6 @@ func appendAudit(ctx context.Context, tx *sql.Tx, rows []index.AuditRow) error {
 	}
 	_, err := tx.ExecContext(ctx, "UPDATE audit_head SET seq = ?, hash = ?", seq, hash)
 	return err
-}
-
-// chain returns the hash of a row that follows one with the hash before.
-func chain(before string, r index.AuditRow) (string, error) {
-	r.Hash = ""
-	raw, err := json.Marshal(r)
-	if err != nil {
-		return "", err
-	}
-	sum := sha256.Sum256(append([]byte(before+"\n"), raw...))
-	return hex.EncodeToString(sum[:]), nil
 }
 
 const auditColumns = "seq, at, actor, action, record_id, was, became, note, request_id, hash"
@@ -218,7 +202,7 @@ func (s *Store) VerifyAudit(ctx context.Context) error {
 			if r.Seq != seq+1 {
 				return &index.AuditError{Seq: seq + 1, Problem: fmt.Sprintf("the row is missing; row %d follows", r.Seq)}
 			}
-			want, err := chain(hash, r)
+			want, err := r.ChainHash(hash)
 			if err != nil {
 				return err
 			}
