@@ -194,7 +194,10 @@ type Query struct {
 	// NoTotal leaves the counting out, which is most of the work of a broad
 	// query; Page.Total is then -1.
 	NoTotal bool
-	After   string // Page.Next of the page before, with the same Text and Sort; steadier and faster than Offset
+	// Stale lets a store answer without what was put in the last seconds, where
+	// looking at it costs much.
+	Stale bool
+	After string // Page.Next of the page before, with the same Text and Sort; steadier and faster than Offset
 }
 
 // Page is one page of results.

@@ -16,7 +16,7 @@ import (
 func newGrouper(store index.Store) *campaign.Grouper {
 	return campaign.NewGrouper(campaign.Find{
 		Near: func(ctx context.Context, keys []string, limit int) ([]campaign.Member, error) {
-			page, err := store.Search(ctx, index.Query{Text: "near:(" + strings.Join(keys, " OR ") + ")", Limit: limit, NoTotal: true})
+			page, err := store.Search(ctx, index.Query{Text: "near:(" + strings.Join(keys, " OR ") + ")", Limit: limit, NoTotal: true, Stale: true})
 			if err != nil {
 				return nil, err
 			}

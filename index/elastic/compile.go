@@ -183,7 +183,7 @@ func text(t index.Text) map[string]any {
 var valueFields = map[string]string{"source": "qingyuan.source", "source_type": "qingyuan.source_type", "kind": "qingyuan.kind",
 	"stance": "qingyuan.stance", "severity": "qingyuan.severity", "status": "qingyuan.triage.status", "assignee": "qingyuan.triage.assignee",
 	"reason": "qingyuan.triage.reason", "tag": "qingyuan.triage.tags", "id": "event.id", "category": "qingyuan.category",
-	"evasion": "qingyuan.evasion", "author": "qingyuan.author", "region": "qingyuan.region", "campaign": "qingyuan.campaign.id",
+	"evasion": "qingyuan.evasion", "author": "qingyuan.author", "region": "qingyuan.region", "campaign": "qingyuan.campaign.id", "near": "qingyuan.near",
 	"contact": "qingyuan.contact", "url": "qingyuan.address"}
 
 func equal(e index.Equal) map[string]any {

@@ -195,9 +195,9 @@ type qingyuanSection struct {
 	Entity        keywords `json:"entity"` // type:value
 	EntityType    keywords `json:"entity_type"`
 	Contact       keywords `json:"contact"` // values of index.ContactTypes
+	Near          keywords `json:"near"`    // index.NearKeys
 	Campaign      struct {
-		ID   keyword `json:"id"`
-		Size int     `json:"size"`
+		ID keyword `json:"id"`
 	} `json:"campaign"`
 	Dictionary keyword `json:"dictionary"`
 	Model      keyword `json:"model"`
@@ -272,6 +272,7 @@ func (s *Store) document(r index.Record, st state) (document, error) {
 	p, v := r.Post, r.Verdict
 	small := p
 	small.Title, small.Text = "", ""
+	r.Campaign.Size = 0 // counted when it is read
 	record, err := json.Marshal(kept{Post: small, Verdict: v, Campaign: r.Campaign})
 	if err != nil {
 		return document{}, fmt.Errorf("%w: %w", index.ErrInvalid, err)
@@ -294,7 +295,7 @@ func (s *Store) document(r index.Record, st state) (document, error) {
 	q.URL, q.ThreadURL, q.Region = keyword(p.URL), keyword(p.ThreadURL), keyword(p.Region)
 	q.Author = keywords{index.FieldValue("author", p.Author.Name), index.FieldValue("author", p.Author.ID)}
 	q.Flagged, q.Score, q.Severity, q.Stance = v.Flagged, v.Score+0, keyword(v.Severity), keyword(v.Stance)
-	q.Campaign.ID, q.Campaign.Size = keyword(r.Campaign.ID), r.Campaign.Size
+	q.Campaign.ID, q.Near = keyword(r.Campaign.ID), index.NearKeys(r)
 	q.Dictionary, q.Model = keyword(v.Dictionary), keyword(v.Model)
 	q.Archive.File, q.Archive.RecordID, q.Archive.SHA256 = keyword(p.Archive.File), keyword(p.Archive.RecordID), keyword(p.Archive.SHA256)
 	d.addresses(p)

@@ -45,7 +45,49 @@ func (s *Store) Get(ctx context.Context, id string) (index.Record, error) {
 		return index.Record{}, index.ErrNotFound
 	}
 	r, _, err := d.record()
+	if err == nil {
+		err = s.campaignSizes(ctx, false, &r)
+	}
 	return r, s.explain("getting a record", err)
+}
+
+// campaignSizes counts the campaigns of records.
+func (s *Store) campaignSizes(ctx context.Context, stale bool, recs ...*index.Record) error {
+	var ids []string
+	for _, r := range recs {
+		if r.Campaign.Size = 0; r.Campaign.ID != "" {
+			ids = append(ids, cut(r.Campaign.ID))
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	field := valueFields["campaign"]
+	var answer struct {
+		Aggregations struct {
+			Sizes struct {
+				Buckets []struct {
+					Key   string `json:"key"`
+					Count int    `json:"doc_count"`
+				} `json:"buckets"`
+			} `json:"sizes"`
+		} `json:"aggregations"`
+	}
+	b := searchBody{Query: map[string]any{"terms": map[string]any{field: ids}}, Source: false, stale: stale,
+		Aggs: map[string]any{"sizes": map[string]any{"terms": map[string]any{"field": field, "include": ids, "size": len(ids)}}}}
+	if err := s.search(ctx, s.names.posts.read, b, &answer); err != nil {
+		return fmt.Errorf("counting campaigns: %w", err)
+	}
+	sizes := map[string]int{}
+	for _, k := range answer.Aggregations.Sizes.Buckets {
+		sizes[k.Key] = k.Count
+	}
+	for _, r := range recs {
+		r.Campaign.Size = sizes[cut(r.Campaign.ID)]
+	}
+	return nil
 }
 
 // Revisions implements index.Store.
@@ -122,6 +164,8 @@ type searchBody struct {
 	Total  bool  `json:"track_total_hits"`
 	Aggs   any   `json:"aggs,omitempty"`
 	SeqNo  bool  `json:"seq_no_primary_term,omitempty"`
+
+	stale bool // this store's own newest writes may be missing
 }
 
 // hit is one hit as the server writes it.
@@ -156,8 +200,10 @@ func (s *Store) searchPage(ctx context.Context, b searchBody) (hits, error) {
 }
 
 func (s *Store) search(ctx context.Context, in string, b searchBody, out any) error {
-	if err := s.refresh(ctx); err != nil {
-		return err
+	if !b.stale {
+		if err := s.refresh(ctx); err != nil {
+			return err
+		}
 	}
 	body, err := json.Marshal(b)
 	if err != nil {
@@ -183,7 +229,7 @@ func (s *Store) Search(ctx context.Context, q index.Query) (index.Page, error) {
 	if err != nil {
 		return index.Page{}, err
 	}
-	b := searchBody{Query: boolean("filter", query), Size: q.Limit + 1, From: q.Offset, Total: !q.NoTotal, Source: strings.Split(storedFields, ","),
+	b := searchBody{Query: boolean("filter", query), Size: q.Limit + 1, From: q.Offset, Total: !q.NoTotal, Source: strings.Split(storedFields, ","), stale: q.Stale,
 		Sort: []any{map[string]string{sortFields[q.Sort]: "desc"}, map[string]string{"event.id": "asc"}}}
 	if q.After != "" {
 		key, id, err := readCursor(q.After, q.Sort)
@@ -212,6 +258,13 @@ func (s *Store) Search(ctx context.Context, q index.Query) (index.Page, error) {
 			return index.Page{}, s.explain("searching", err)
 		}
 		page.Hits = append(page.Hits, index.Hit{Record: r, Snippet: index.Snippet(r.Post.Title, r.Post.Text, expr)})
+	}
+	recs := make([]*index.Record, len(page.Hits))
+	for i := range page.Hits {
+		recs[i] = &page.Hits[i].Record
+	}
+	if err := s.campaignSizes(ctx, q.Stale, recs...); err != nil {
+		return index.Page{}, s.explain("searching", err)
 	}
 	return page, nil
 }

@@ -121,6 +121,9 @@ func update(r, known index.Record, old state, at time.Time) change {
 	} else {
 		next.Fetched = read
 	}
+	if len(r.Post.Evidence) == 0 {
+		r.Post.Evidence = known.Post.Evidence
+	}
 	next.Deleted = micros(r.DeletedAt)
 	if hash == old.Hash {
 		next.ContentAt = min(old.ContentAt, fetched)
