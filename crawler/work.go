@@ -105,6 +105,7 @@ func extractWithin(limit time.Duration, s *Source, pg Page) (Extraction, error) 
 	}
 	done := make(chan result, 1)
 	go func() {
+		roomy()
 		var r result
 		r.err = guarded(func() (err error) {
 			r.ex, err = s.Extract(pg)
@@ -120,6 +121,15 @@ func extractWithin(limit time.Duration, s *Source, pg Page) (Extraction, error) 
 	case <-t.C:
 		return Extraction{}, fmt.Errorf("extracting %s (%d bytes) took longer than %v", pg.URL, len(pg.Body), limit)
 	}
+}
+
+// roomy lets the stack of a new goroutine grow at once, while there is little in
+// it to be moved.
+//
+//go:noinline
+func roomy() byte {
+	var room [8 << 10]byte
+	return room[time.Now().Nanosecond()&0xfff]
 }
 
 // statusFailure is a failure whose treatment is known where it is found.

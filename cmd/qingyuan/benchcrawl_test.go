@@ -19,6 +19,18 @@ const envBenchCrawl = "QINGYUAN_BENCH_CRAWL"
 // envBenchProfile names a file for the CPU profile of that crawl; empty: none.
 const envBenchProfile = "QINGYUAN_BENCH_PROFILE"
 
+// envBenchIndex, not empty, keeps the records in the index after all, for a
+// profile of the whole.
+const envBenchIndex = "QINGYUAN_BENCH_INDEX"
+
+func benchOptions(sources []*crawler.Source, hits *counter) pipelineOptions {
+	opts := pipelineOptions{sources: sources, logger: slog.New(slog.DiscardHandler), onHit: hits.add}
+	if os.Getenv(envBenchIndex) == "" {
+		opts.store = nowhere{}
+	}
+	return opts
+}
+
 // nowhere is an index that keeps nothing.
 type nowhere struct{ index.Store }
 
@@ -32,6 +44,7 @@ func (nowhere) Close() error { return nil }
 // crawlWithoutIndex makes one pass over the sites of a config: lease,
 // robots.txt, fetch, archive, extraction, verdicts, acknowledgement.
 func crawlWithoutIndex(ctx context.Context, file string) error {
+	tuneCollector()
 	c, err := loadConfig(file)
 	if err != nil {
 		return err
@@ -47,7 +60,7 @@ func crawlWithoutIndex(ctx context.Context, file string) error {
 	defer lock.Close()
 	crawler.ClearCollyEnv()
 	hits := newCounter()
-	p, err := openPipeline(ctx, c, pipelineOptions{sources: sources, logger: slog.New(slog.DiscardHandler), onHit: hits.add, store: nowhere{}})
+	p, err := openPipeline(ctx, c, benchOptions(sources, hits))
 	if err != nil {
 		return err
 	}

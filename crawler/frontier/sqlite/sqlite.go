@@ -48,6 +48,7 @@ type DB struct {
 	w    *writer
 
 	readNotes *sql.Stmt
+	readTwo   *sql.Stmt // notes under two keys, which may be the same
 
 	closing sync.Once
 	closed  error
@@ -98,6 +99,9 @@ func (d *DB) open(ctx context.Context, path string) error {
 		return err
 	}
 	if d.readNotes, err = d.db.PrepareContext(ctx, `SELECT key, value FROM notes WHERE key IN (SELECT value FROM json_each(?))`); err != nil {
+		return err
+	}
+	if d.readTwo, err = d.db.PrepareContext(ctx, `SELECT key, value FROM notes WHERE key IN (?, ?)`); err != nil {
 		return err
 	}
 	if d.w, err = newWriter(ctx, d.db); err != nil {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 )
 
@@ -93,6 +94,9 @@ func (w *writer) run() {
 			w.err = w.shut()
 			return
 		}
+		// Whoever is about to call may do so first: on a busy machine many calls
+		// share the transaction then, on an idle one nobody waits.
+		runtime.Gosched()
 	more:
 		for len(group) < maxGroup {
 			select {
