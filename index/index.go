@@ -194,6 +194,9 @@ type Query struct {
 	// NoTotal leaves the counting out, which is most of the work of a broad
 	// query; Page.Total is then -1.
 	NoTotal bool
+	// OnlyIDs leaves the records out, which is most of the rest: hits hold
+	// nothing but Record.Post.ID.
+	OnlyIDs bool
 	After   string // Page.Next of the page before, with the same Text and Sort; steadier and faster than Offset
 }
 
