@@ -90,6 +90,7 @@ func (d *DB) open(ctx context.Context, path string) error {
 	}
 	dsn := url.URL{Scheme: "file", Path: filepath.ToSlash(abs), RawQuery: url.Values{"_pragma": {
 		"busy_timeout(15000)", "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-16000)", "temp_store(MEMORY)",
+		"wal_autocheckpoint(4000)", // pages; the busiest are copied once for many commits
 	}}.Encode()}
 	if d.db, err = sql.Open("sqlite", dsn.String()); err != nil {
 		return err
