@@ -199,6 +199,9 @@ func lockCrawl(c config) (*frontiersqlite.Lock, error) {
 // longer by far.
 const gatherRecords = 20 * time.Millisecond
 
+// gatherLeases is the same for leases and their answers.
+const gatherLeases = 2 * time.Millisecond
+
 // openPipeline wires a crawl. The caller holds the lock of lockCrawl.
 func openPipeline(ctx context.Context, c config, opts pipelineOptions) (*pipeline, error) {
 	var judge judgement
@@ -222,7 +225,7 @@ func openPipeline(ctx context.Context, c config, opts pipelineOptions) (*pipelin
 	if opts.frontier == "" {
 		opts.frontier = "frontier.db"
 	}
-	f, err := frontiersqlite.Open(ctx, filepath.Join(c.Data, opts.frontier), frontiersqlite.Options{Logger: opts.logger, Exclusive: true})
+	f, err := frontiersqlite.Open(ctx, filepath.Join(c.Data, opts.frontier), frontiersqlite.Options{Logger: opts.logger, Exclusive: true, Gather: gatherLeases})
 	if err != nil {
 		store.Close()
 		return nil, fmt.Errorf("opening the frontier in %s: %w", c.Data, err)
