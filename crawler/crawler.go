@@ -360,19 +360,8 @@ func (c *Crawler) dispatch(ctx context.Context) error {
 	for range c.opts.Workers {
 		idle <- struct{}{}
 	}
-	jobs := make(chan frontier.Lease, c.opts.Workers)
+	jobs := c.startWorkers(ctx, stop, &busy, idle)
 	defer close(jobs)
-	for range c.opts.Workers { // kept, for their stacks have grown
-		busy.Go(func() {
-			for l := range jobs {
-				if err := c.work(ctx, l); err != nil {
-					stop(err)
-				}
-				idle <- struct{}{}
-				c.poke()
-			}
-		})
-	}
 	failures, told, asked := 0, time.Time{}, time.Time{}
 	for {
 		if err := c.sink.wait(ctx, c.wake); err != nil {
@@ -385,13 +374,8 @@ func (c *Crawler) dispatch(ctx context.Context) error {
 			}
 			continue
 		}
-		if rest := gatherFor - time.Since(asked); n < c.opts.Workers && rest > 0 {
-			// Others are at work: those who end meanwhile are asked for together.
-			c.pause(ctx, rest, func() bool { return len(idle) == c.opts.Workers })
-			if ctx.Err() != nil {
-				return causeOf(ctx)
-			}
-			n = len(idle)
+		if n = c.gatherIdle(ctx, asked, idle); ctx.Err() != nil {
+			return causeOf(ctx)
 		}
 		asked = time.Now()
 		leases, wait, err := c.opts.Frontier.Next(ctx, n, c.opts.Lease)
@@ -475,21 +459,6 @@ func (c *Crawler) sleep(ctx context.Context, d time.Duration) error {
 		return ctx.Err()
 	}
 	return nil
-}
-
-// pause waits for d, a poke that finds enough true or the end of ctx.
-func (c *Crawler) pause(ctx context.Context, d time.Duration, enough func() bool) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	for !enough() {
-		select {
-		case <-t.C:
-			return
-		case <-c.wake:
-		case <-ctx.Done():
-			return
-		}
-	}
 }
 
 // warn logs a warning once per source and text.
