@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"time"
 
@@ -308,6 +309,7 @@ func (w *Writer) shut() error {
 
 // batch writes a job and all that wait behind it.
 func (w *Writer) batch(first job) {
+	runtime.Gosched() // those about to call share the fsync when the machine is busy
 	jobs, size := []job{first}, first.size()
 	for len(jobs) < maxBatch && size < maxBatchBytes && len(w.jobs) > 0 {
 		j := <-w.jobs

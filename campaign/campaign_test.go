@@ -50,13 +50,16 @@ func (s *shelf) put(ms ...Member) {
 
 func (s *shelf) find() Find {
 	return Find{
-		Near: func(_ context.Context, keys []string, limit int) ([]Member, error) {
+		Near: func(_ context.Context, keys []string, limit int, known func(string) bool) ([]Member, error) {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			var out []Member
+			n := 0
 			for _, m := range s.members {
-				if common(keys, Of(m.Post, m.Verdict).Keys) && len(out) < limit {
-					out = append(out, m)
+				if common(keys, Of(m.Post, m.Verdict).Keys) && n < limit {
+					if n++; !known(m.Post.ID) {
+						out = append(out, m)
+					}
 				}
 			}
 			return out, s.fail

@@ -35,9 +35,10 @@ type Member struct {
 
 // Find looks flagged posts up.
 type Find struct {
-	// Near returns posts that have at least one of the keys, at most limit of
-	// them; which ones, when there are more, does not matter.
-	Near func(ctx context.Context, keys []string, limit int) ([]Member, error)
+	// Near looks for posts that have at least one of the keys, at most limit of
+	// them; which ones, when there are more, does not matter. It returns those
+	// whose id is not known.
+	Near func(ctx context.Context, keys []string, limit int, known func(id string) bool) ([]Member, error)
 	// Get returns the post with an id; false when there is none.
 	Get func(ctx context.Context, id string) (Member, bool, error)
 }
@@ -100,42 +101,73 @@ func (g *Grouper) Assign(ctx context.Context, members []Member) error {
 	return nil
 }
 
-func (g *Grouper) assign(ctx context.Context, m *Member) error {
+func (g *Grouper) assign(ctx context.Context, m *Member) (err error) {
 	s := Of(m.Post, m.Verdict)
 	candidates := g.remembered(s.Keys)
-	if len(s.Keys) > 0 {
-		found, err := g.find.Near(ctx, s.Keys, maxCandidates)
+	enough := false
+	if len(candidates) >= maxCandidates {
+		// Copies come in one after the other: what is remembered tells where
+		// they belong.
+		if m.Group, err = g.among(ctx, m, s, candidates); err != nil {
+			return err
+		}
+		enough = m.Group.ID != m.Post.ID
+	}
+	if !enough {
+		found, err := g.kept(ctx, s.Keys)
 		if err != nil {
 			return err
 		}
-		for _, f := range found {
-			if _, known := g.byID[f.Post.ID]; !known && f.Group.ID != "" {
-				candidates = append(candidates, entry{f.Post.ID, Of(f.Post, f.Verdict), f.Group})
-			}
+		if m.Group, err = g.among(ctx, m, s, append(candidates, found...)); err != nil {
+			return err
 		}
 	}
-	m.Group = Group{m.Post.ID, m.Post.FetchedAt}
-	seen := map[string]bool{}
+	g.remember(entry{m.Post.ID, s, m.Group})
+	return nil
+}
+
+// kept are posts with one of the keys that are not remembered.
+func (g *Grouper) kept(ctx context.Context, keys []string) (out []entry, err error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	known := func(id string) bool { _, ok := g.byID[id]; return ok }
+	found, err := g.find.Near(ctx, keys, maxCandidates, known)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range found {
+		if !known(f.Post.ID) && f.Group.ID != "" {
+			out = append(out, entry{f.Post.ID, Of(f.Post, f.Verdict), f.Group})
+		}
+	}
+	return out, nil
+}
+
+// among finds the earliest campaign of the candidates that a post belongs to,
+// or gives it its own.
+func (g *Grouper) among(ctx context.Context, m *Member, s Sketch, candidates []entry) (Group, error) {
+	group := Group{m.Post.ID, m.Post.FetchedAt}
 	for _, c := range candidates {
 		if c.id == m.Post.ID && c.group.ID == m.Post.ID {
-			m.Group.FirstSeen = c.group.FirstSeen // it founded its campaign when it was first seen
+			group.FirstSeen = c.group.FirstSeen // it founded its campaign when it was first seen
 		}
 	}
+	seen := map[string]bool{}
 	for _, c := range candidates {
-		if seen[c.group.ID] || !c.group.earlier(m.Group) || s.Similarity(c.sketch) < MinSimilarity {
+		if seen[c.group.ID] || !c.group.earlier(group) || s.Similarity(c.sketch) < MinSimilarity {
 			continue
 		}
 		seen[c.group.ID] = true
 		near, err := g.nearFounder(ctx, s, c.group.ID)
 		if err != nil {
-			return err
+			return Group{}, err
 		}
 		if near {
-			m.Group = c.group
+			group = c.group
 		}
 	}
-	g.remember(entry{m.Post.ID, s, m.Group})
-	return nil
+	return group, nil
 }
 
 // nearFounder reports whether a post is like the one that founded a campaign,

@@ -61,7 +61,7 @@ func ParseTime(s string, now time.Time, loc *time.Location) (t time.Time, ok boo
 		return time.Time{}, false
 	}
 	for _, read := range []func() (time.Time, bool){
-		d.epoch, d.compact, d.iso, d.unix, d.rfc, d.yearFirst, d.chineseNumerals, d.monthName,
+		d.plain, d.epoch, d.compact, d.iso, d.unix, d.rfc, d.yearFirst, d.chineseNumerals, d.monthName,
 		d.ago, d.justNow, d.day, d.shortYear, d.monthDay, d.weekday, d.yearMonth, d.clockOnly,
 	} {
 		t, ok := read()

@@ -37,12 +37,13 @@ func (c *Crawler) dispatch(ctx context.Context) error {
 	for range c.opts.Workers {
 		idle <- struct{}{}
 	}
-	failures, told := 0, time.Time{}
+	jobs := c.startWorkers(ctx, stop, &busy, idle)
+	defer close(jobs)
+	failures, told, asked := 0, time.Time{}, time.Time{}
 	for {
 		if err := c.sink.wait(ctx, c.wake); err != nil {
 			return causeOf(ctx)
 		}
-		c.watchDay(ctx)
 		n := len(idle)
 		if n == 0 {
 			if err := c.sleep(ctx, pollEvery); err != nil {
@@ -50,16 +51,14 @@ func (c *Crawler) dispatch(ctx context.Context) error {
 			}
 			continue
 		}
+		if n = c.gatherIdle(ctx, asked, idle); ctx.Err() != nil {
+			return causeOf(ctx)
+		}
+		asked = time.Now()
 		leases, wait, err := c.opts.Frontier.Next(ctx, n, c.opts.Lease)
 		for _, l := range leases {
 			<-idle // there are at least n, and only this loop takes them
-			busy.Go(func() {
-				if err := c.work(ctx, l); err != nil {
-					stop(err)
-				}
-				idle <- struct{}{}
-				c.poke()
-			})
+			jobs <- l
 		}
 		switch {
 		case err == nil:

@@ -403,6 +403,9 @@ func (x *extractor) addLink(f *Field, ref string) {
 
 // parseBase parses a URL for others to be resolved against.
 func parseBase(base string) (*baseURL, error) {
+	if b, ok := plainBase(base); ok {
+		return b, nil
+	}
 	u, err := whatwg.Parse(base)
 	if err != nil {
 		return nil, fmt.Errorf("parsing base URL %q: %w", base, err)
@@ -426,7 +429,11 @@ func resolveURL(base *baseURL, ref string) (string, error) {
 			return "", errNotWeb
 		}
 	}
-	u, err := base.full.Parse(ref)
+	full, err := base.full()
+	if err != nil {
+		return "", fmt.Errorf("resolving %q: %w", ref, err)
+	}
+	u, err := full.Parse(ref)
 	if err != nil {
 		return "", fmt.Errorf("resolving %q: %w", ref, err)
 	}

@@ -57,6 +57,7 @@ func extractWithin(ctx context.Context, limit time.Duration, s *Source, pg Page)
 	}
 	done := make(chan result, 1)
 	go func() {
+		roomy()
 		var r result
 		r.err = guarded(func() (err error) {
 			r.ex, err = s.Extract(pg)
@@ -74,4 +75,13 @@ func extractWithin(ctx context.Context, limit time.Duration, s *Source, pg Page)
 	case <-t.C:
 		return Extraction{}, fmt.Errorf("extracting %s (%d bytes) took longer than %v", pg.URL, len(pg.Body), limit)
 	}
+}
+
+// roomy lets the stack of a new goroutine grow at once, while there is little in
+// it to be moved.
+//
+//go:noinline
+func roomy() byte {
+	var room [8 << 10]byte
+	return room[time.Now().Nanosecond()&0xfff]
 }

@@ -31,8 +31,8 @@ func (p *plainPage) startForeign() bool {
 			return false
 		}
 	}
-	n := p.node(html.Node{Type: html.ElementNode, DataAtom: p.atom, Data: p.name, Namespace: "svg", Attr: p.taken()})
-	p.top().AppendChild(n)
+	n := p.below(p.node(html.ElementNode))
+	n.DataAtom, n.Data, n.Namespace, n.Attr = p.atom, p.name, "svg", p.taken()
 	if p.closed {
 		return true
 	}

@@ -35,6 +35,7 @@ type plainPage struct {
 
 	closed  bool // the tag read last ends in "/>"
 	doubled bool // it has an attribute twice
+	breaks  bool // the page has line breaks that are to be changed
 	tree
 }
 
@@ -45,6 +46,7 @@ func parsePlain(body []byte) (root *html.Node, ok bool) {
 	if strings.IndexByte(p.src, 0) >= 0 {
 		return nil, false
 	}
+	p.breaks = strings.IndexByte(p.src, '\r') >= 0
 	p.opens.limit = formattingLimit(body)
 	p.begin(len(body)/60 + 16)
 	for p.at < len(p.src) {
@@ -231,7 +233,10 @@ func (p *plainPage) attribute() bool {
 		if !ok {
 			return false
 		}
-		if val, ok = unescapeValue(newlines(raw)); !ok {
+		if p.breaks {
+			raw = newlines(raw)
+		}
+		if val, ok = unescapeValue(raw); !ok {
 			return false
 		}
 	}

@@ -44,15 +44,32 @@ func (t *tree) begin(n int) {
 	t.nodes = make([]html.Node, 0, min(n, 2048))
 	t.open = make([]*html.Node, 0, 64)
 	t.quirks = true
-	t.doc = t.node(html.Node{Type: html.DocumentNode})
+	t.doc = t.node(html.DocumentNode)
 }
 
-func (t *tree) node(n html.Node) *html.Node {
+// node takes a node that is empty.
+func (t *tree) node(kind html.NodeType) *html.Node {
 	if len(t.nodes) == cap(t.nodes) {
 		t.nodes = make([]html.Node, 0, 128)
 	}
-	t.nodes = append(t.nodes, n)
-	return &t.nodes[len(t.nodes)-1]
+	t.nodes = t.nodes[:len(t.nodes)+1]
+	n := &t.nodes[len(t.nodes)-1]
+	n.Type = kind
+	return n
+}
+
+// below puts n, which is new, behind the last child of the innermost open
+// element.
+func (t *tree) below(n *html.Node) *html.Node {
+	parent := t.top()
+	n.Parent = parent
+	if last := parent.LastChild; last != nil {
+		last.NextSibling, n.PrevSibling = n, last
+	} else {
+		parent.FirstChild = n
+	}
+	parent.LastChild = n
+	return n
 }
 
 func (t *tree) top() *html.Node {
@@ -73,7 +90,7 @@ func (t *tree) addText(text string) {
 		t.joined += len(last.Data)
 		return
 	}
-	t.top().AppendChild(t.node(html.Node{Type: html.TextNode, Data: text}))
+	t.below(t.node(html.TextNode)).Data = text
 }
 
 // withoutBreak is a text without the line break that follows some start tags.
@@ -81,15 +98,15 @@ func withoutBreak(s string) string { return strings.TrimPrefix(strings.TrimPrefi
 
 // implied adds an element that the page does not name.
 func (t *tree) implied(a atom.Atom) {
-	n := t.node(html.Node{Type: html.ElementNode, DataAtom: a, Data: a.String()})
-	t.top().AppendChild(n)
+	n := t.below(t.node(html.ElementNode))
+	n.DataAtom, n.Data = a, a.String()
 	t.open = append(t.open, n)
 }
 
 // add adds the element of the tag read last.
 func (p *plainPage) add() *html.Node {
-	n := p.node(html.Node{Type: html.ElementNode, DataAtom: p.atom, Data: p.name, Attr: p.taken()})
-	p.top().AppendChild(n)
+	n := p.below(p.node(html.ElementNode))
+	n.DataAtom, n.Data, n.Attr = p.atom, p.name, p.taken()
 	p.open = append(p.open, n)
 	return n
 }
@@ -160,7 +177,8 @@ func (t *tree) reach(mode int) {
 
 // comment takes a comment.
 func (t *tree) comment(s string) bool {
-	n := t.node(html.Node{Type: html.CommentNode, Data: s})
+	n := t.node(html.CommentNode)
+	n.Data = s
 	switch t.mode {
 	case initial, beforeHTML, afterAfterBody:
 		t.doc.AppendChild(n)
@@ -344,7 +362,8 @@ func (p *plainPage) anchor() bool {
 	if i < 0 {
 		return false
 	}
-	n := p.node(html.Node{Type: html.ElementNode, DataAtom: p.atom, Data: p.name, Attr: p.taken()})
+	n := p.node(html.ElementNode)
+	n.DataAtom, n.Data, n.Attr = p.atom, p.name, p.taken()
 	sortAttributes(n)
 	p.open[i].Parent.InsertBefore(n, p.open[i])
 	p.at += len(end)

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 
 	whatwg "github.com/nlnwa/whatwg-url/url"
 )
@@ -15,13 +16,25 @@ import (
 
 // baseURL is what references are relative to. It is not changed once made.
 type baseURL struct {
-	full   *whatwg.Url
-	origin string // scheme and host; "" when the URL is not plain
-	folder string // the path up to its last slash
+	full   func() (*whatwg.Url, error) // parsed when it is needed
+	origin string                      // scheme and host; "" when the URL is not plain
+	folder string                      // the path up to its last slash
+}
+
+// plainBase is newBase of what whatwg.Parse makes of a plain URL.
+func plainBase(raw string) (*baseURL, bool) {
+	scheme, host, path, _, ok := splitPlain(raw)
+	if !ok {
+		return nil, false
+	}
+	return &baseURL{
+		full:   sync.OnceValues(func() (*whatwg.Url, error) { return whatwg.Parse(raw) }),
+		origin: scheme + "://" + host, folder: path[:strings.LastIndexByte(path, '/')+1],
+	}, true
 }
 
 func newBase(u *whatwg.Url) *baseURL {
-	b := &baseURL{full: u}
+	b := &baseURL{full: func() (*whatwg.Url, error) { return u, nil }}
 	abs := u.Href(false)
 	parsed, err := url.Parse(abs)
 	if s := u.Scheme(); err != nil || s != "http" && s != "https" || parsed.Host == "" || u.Username() != "" || u.Password() != "" {

@@ -32,6 +32,9 @@ func samePlainURL(t *testing.T, base, ref string) (plain bool) {
 		return plain
 	}
 	b := newBase(u)
+	if short, ok := plainBase(base); ok && (short.origin != b.origin || short.folder != b.folder) {
+		t.Errorf("base %q is %q %q the short way, otherwise %q %q", base, short.origin, short.folder, b.origin, b.folder)
+	}
 	abs, ok := b.join(ref)
 	if !ok {
 		return plain

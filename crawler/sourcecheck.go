@@ -407,7 +407,7 @@ func (c *sourceCheck) regexp(expr string, path ...any) *regexp.Regexp {
 }
 
 func (c *sourceCheck) selector(text string, path ...any) cascadia.Selector {
-	sel, err := cascadia.Compile(text)
+	sel, err := compileSelector(text)
 	if err != nil {
 		c.add(fmt.Sprintf("%q is no CSS selector: %s", text, strings.TrimPrefix(err.Error(), "cascadia: ")), "check brackets, quotes and pseudo-classes", path...)
 		return nil

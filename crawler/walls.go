@@ -86,13 +86,13 @@ var wallSigns = []struct {
 	kind WallKind
 	sel  cascadia.Selector
 }{
-	{WallChallenge, cascadia.MustCompile(`#challenge-form, #challenge-running, #cf-challenge-running, #challenge-error-title, #challenge-error-text, form[action*="__cf_chl"], #cf-please-wait, script[src*="/cdn-cgi/challenge-platform/h/"][src*="/orchestrate/"], #ddg-challenge`)},
-	{WallCaptcha, cascadia.MustCompile(`#nocaptcha, #nc_1_wrapper, #captcha-verify-image, #captcha_container iframe, .passMod_slide-wrapper, #seccaptcha, form[action*="captcha"] img, form[action*="antispider"], #punish-component`)},
-	{WallFirewall, cascadia.MustCompile(`#__jsl-waf, .safeline-main, #yundun-block, body#waf-block`)},
+	{WallChallenge, mustCompileSelector(`#challenge-form, #challenge-running, #cf-challenge-running, #challenge-error-title, #challenge-error-text, form[action*="__cf_chl"], #cf-please-wait, script[src*="/cdn-cgi/challenge-platform/h/"][src*="/orchestrate/"], #ddg-challenge`)},
+	{WallCaptcha, mustCompileSelector(`#nocaptcha, #nc_1_wrapper, #captcha-verify-image, #captcha_container iframe, .passMod_slide-wrapper, #seccaptcha, form[action*="captcha"] img, form[action*="antispider"], #punish-component`)},
+	{WallFirewall, mustCompileSelector(`#__jsl-waf, .safeline-main, #yundun-block, body#waf-block`)},
 }
 
 // noticeBoxes are where forum software puts a notice in place of a page.
-var noticeBoxes = cascadia.MustCompile(`#messagetext, .alert_error, .alert_info, .alert_right, #message.panel, #message .inner, .p-body-content > .blockMessage, .p-body-pageContent > .blockMessage, .messageText, .page404, .error-msg, #errorText`)
+var noticeBoxes = mustCompileSelector(`#messagetext, .alert_error, .alert_info, .alert_right, #message.panel, #message .inner, .p-body-content > .blockMessage, .p-body-pageContent > .blockMessage, .messageText, .page404, .error-msg, #errorText`)
 
 var reSumChallenge = regexp.MustCompile(`^\s*\d{1,3}(?:\s*[+×x*-]\s*\d{1,3})+\s*=\s*\?`)
 

@@ -197,7 +197,10 @@ type Query struct {
 	// Stale lets a store answer without what was put in the last seconds, where
 	// looking at it costs much.
 	Stale bool
-	After string // Page.Next of the page before, with the same Text and Sort; steadier and faster than Offset
+	// OnlyIDs leaves the records out, which is most of the rest: hits hold
+	// nothing but Record.Post.ID.
+	OnlyIDs bool
+	After   string // Page.Next of the page before, with the same Text and Sort; steadier and faster than Offset
 }
 
 // Page is one page of results.

@@ -15,14 +15,24 @@ import (
 // newGrouper assigns posts to the campaigns of a store.
 func newGrouper(store index.Store) *campaign.Grouper {
 	return campaign.NewGrouper(campaign.Find{
-		Near: func(ctx context.Context, keys []string, limit int) ([]campaign.Member, error) {
-			page, err := store.Search(ctx, index.Query{Text: "near:(" + strings.Join(keys, " OR ") + ")", Limit: limit, NoTotal: true, Stale: true})
+		Near: func(ctx context.Context, keys []string, limit int, known func(string) bool) ([]campaign.Member, error) {
+			page, err := store.Search(ctx, index.Query{Text: "near:(" + strings.Join(keys, " OR ") + ")", Limit: limit, NoTotal: true, OnlyIDs: true, Stale: true})
 			if err != nil {
 				return nil, err
 			}
-			out := make([]campaign.Member, len(page.Hits))
-			for i, h := range page.Hits {
-				out[i] = memberOf(h.Record)
+			var out []campaign.Member
+			for _, h := range page.Hits {
+				if known(h.Record.Post.ID) {
+					continue
+				}
+				r, err := store.Get(ctx, h.Record.Post.ID)
+				if errors.Is(err, index.ErrNotFound) {
+					continue // deleted just now
+				}
+				if err != nil {
+					return nil, err
+				}
+				out = append(out, memberOf(r))
 			}
 			return out, nil
 		},

@@ -127,7 +127,7 @@ func openFrontier(ctx context.Context, c config, name string, logger *slog.Logge
 		if name == "" {
 			name = defaultFrontierFile
 		}
-		f, err := frontiersqlite.Open(ctx, filepath.Join(c.Data, name), frontiersqlite.Options{Logger: logger, Exclusive: true})
+		f, err := frontiersqlite.Open(ctx, filepath.Join(c.Data, name), frontiersqlite.Options{Logger: logger, Exclusive: true, Gather: gatherLeases})
 		if err != nil {
 			return nil, fmt.Errorf("opening the frontier in %s: %w", c.Data, err)
 		}

@@ -69,6 +69,7 @@ func commands() []command {
 
 func main() {
 	ctx, stop := untilSignal(context.Background())
+	tuneCollector()
 	code := run(ctx, stdio{os.Stdin, os.Stdout, os.Stderr}, os.Args[1:])
 	stop()
 	os.Exit(code)

@@ -209,6 +209,9 @@ func lockCrawl(c config) (*frontiersqlite.Lock, error) {
 // longer by far.
 const gatherRecords = 20 * time.Millisecond
 
+// gatherLeases is the same for leases and their answers.
+const gatherLeases = 2 * time.Millisecond
+
 // openPipeline wires a crawl. The caller holds the lock of lockCrawl.
 func openPipeline(ctx context.Context, c config, opts pipelineOptions) (*pipeline, error) {
 	var judge judgement

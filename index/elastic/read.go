@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"qingyuan/index"
+	"qingyuan/post"
 )
 
 // maxWindow is how far Elasticsearch counts into results at once; see the
@@ -257,7 +258,14 @@ func (s *Store) Search(ctx context.Context, q index.Query) (index.Page, error) {
 		if err != nil {
 			return index.Page{}, s.explain("searching", err)
 		}
+		if q.OnlyIDs {
+			page.Hits = append(page.Hits, index.Hit{Record: index.Record{Post: post.Post{ID: r.Post.ID}}})
+			continue
+		}
 		page.Hits = append(page.Hits, index.Hit{Record: r, Snippet: index.Snippet(r.Post.Title, r.Post.Text, expr)})
+	}
+	if q.OnlyIDs {
+		return page, nil
 	}
 	recs := make([]*index.Record, len(page.Hits))
 	for i := range page.Hits {

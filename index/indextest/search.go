@@ -113,12 +113,16 @@ func testSearchOrder(t *testing.T, s index.Store) {
 			}
 			q.Offset, q.NoTotal = 0, true
 			for {
+				q.OnlyIDs = !q.OnlyIDs
 				p, err := s.Search(t.Context(), q)
 				if err != nil {
 					t.Fatal(err)
 				}
 				if p.Total != -1 {
 					t.Fatalf("total %d with NoTotal, want -1", p.Total)
+				}
+				if len(p.Hits) > 0 && (p.Hits[0].Record.Post.Source == "") != q.OnlyIDs {
+					t.Fatalf("only ids: %v, hit %+v", q.OnlyIDs, p.Hits[0])
 				}
 				byCursor = append(byCursor, hitIDs(p)...)
 				if q.After = p.Next; p.Next == "" {

@@ -40,8 +40,26 @@ func (p *putter) replaceLabels(rid int64, r index.Record) error {
 			return err
 		}
 	}
-	for l := range want {
-		if _, err := p.stmt(p.s.stmts.labelInsert).ExecContext(p.ctx, l.field, l.value, rid); err != nil {
+	return p.addLabels(rid, want)
+}
+
+// labelsAtOnce is how many labels one statement inserts: a call costs more than
+// the row it writes.
+const labelsAtOnce = 6
+
+func (p *putter) addLabels(rid int64, labels map[label]struct{}) error {
+	args := make([]any, 0, 3*labelsAtOnce)
+	for l := range labels {
+		if args = append(args, l.field, l.value, rid); len(args) < cap(args) {
+			continue
+		}
+		if _, err := p.stmt(p.s.stmts.labelInsertMany).ExecContext(p.ctx, args...); err != nil {
+			return err
+		}
+		args = args[:0]
+	}
+	for ; len(args) > 0; args = args[3:] {
+		if _, err := p.stmt(p.s.stmts.labelInsert).ExecContext(p.ctx, args[:3]...); err != nil {
 			return err
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"qingyuan/classify"
@@ -29,6 +30,7 @@ type statements struct {
 	docGet, docPut                          *sql.Stmt
 	ftsDelete, ftsInsert                    *sql.Stmt
 	labelsGet, labelInsert, labelDelete     *sql.Stmt
+	labelInsertMany                         *sql.Stmt // labelsAtOnce of them
 	revisionKnown, revisionInsert, shapePut *sql.Stmt
 	revisionThin, revisionGap               *sql.Stmt
 }
@@ -52,6 +54,7 @@ func (st *statements) prepare(ctx context.Context, db *sql.DB) error {
 		{&st.ftsInsert, `INSERT INTO fts (rowid, title, body, ntitle, nbody) VALUES (?,?,?,?,?)`},
 		{&st.labelsGet, `SELECT field, value FROM labels WHERE rid=? AND field<>'tag'`},
 		{&st.labelInsert, `INSERT OR IGNORE INTO labels (field, value, rid) VALUES (?,?,?)`},
+		{&st.labelInsertMany, `INSERT OR IGNORE INTO labels (field, value, rid) VALUES (?,?,?)` + strings.Repeat(`,(?,?,?)`, labelsAtOnce-1)},
 		{&st.labelDelete, `DELETE FROM labels WHERE field=? AND value=? AND rid=?`},
 		{&st.revisionKnown, `SELECT count(*) FROM revisions WHERE rid=? AND hash=?`},
 		{&st.revisionInsert, `INSERT OR IGNORE INTO revisions (rid, fetched, hash, title, text, flagged, score, doc) VALUES (?,?,?,?,?,?,?,?)`},
@@ -185,10 +188,8 @@ func (p *putter) insert(r index.Record, hash []byte) error {
 	if err := p.putDoc(rid, r); err != nil {
 		return err
 	}
-	for l := range labelsOf(r) {
-		if _, err := p.stmt(p.s.stmts.labelInsert).ExecContext(p.ctx, l.field, l.value, rid); err != nil {
-			return err
-		}
+	if err := p.addLabels(rid, labelsOf(r)); err != nil {
+		return err
 	}
 	return p.putTokens(rid, r.Post)
 }

@@ -198,10 +198,19 @@ func (s *Store) Search(ctx context.Context, q index.Query) (index.Page, error) {
 		// The inner query sorts row numbers only; texts are read for one page.
 		query := fmt.Sprintf(`SELECT %[1]s, p.%[2]s FROM (SELECT p.rid FROM %[4]s WHERE %[3]s ORDER BY p.%[2]s DESC, p.id LIMIT ? OFFSET ?) h
 			JOIN posts p ON p.rid = h.rid JOIN docs d ON d.rid = p.rid ORDER BY p.%[2]s DESC, p.id`, recordColumns, column, where, cond.from)
+		if q.OnlyIDs {
+			query = fmt.Sprintf(`SELECT p.id, p.%[1]s FROM %[3]s WHERE %[2]s ORDER BY p.%[1]s DESC, p.id LIMIT ? OFFSET ?`, column, where, cond.from)
+		}
 		err := each(ctx, tx, query, append(args, q.Limit+1, q.Offset), func(rows *sql.Rows) error {
 			if len(page.Hits) == q.Limit {
 				page.Next = writeCursor(lastKey, page.Hits[q.Limit-1].Record.Post.ID, q.Sort)
 				return nil
+			}
+			if q.OnlyIDs {
+				var hit index.Hit
+				err := withKey{rows, &lastKey}.Scan(&hit.Record.Post.ID)
+				page.Hits = append(page.Hits, hit)
+				return err
 			}
 			r, err := scanRecord(withKey{rows, &lastKey})
 			if err != nil {

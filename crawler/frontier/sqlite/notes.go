@@ -72,11 +72,7 @@ func (d *DB) Notes(ctx context.Context, keys ...string) (map[string]string, erro
 	if len(keys) == 0 {
 		return out, nil
 	}
-	list, err := json.Marshal(keys)
-	if err != nil {
-		return nil, fmt.Errorf("reading notes: %w", err)
-	}
-	rows, err := d.readNotes.QueryContext(ctx, string(list))
+	rows, err := d.queryNotes(ctx, keys)
 	if err != nil {
 		return nil, fmt.Errorf("reading notes: %w", err)
 	}
@@ -92,4 +88,16 @@ func (d *DB) Notes(ctx context.Context, keys ...string) (map[string]string, erro
 		return nil, fmt.Errorf("reading notes: %w", err)
 	}
 	return out, nil
+}
+
+// queryNotes asks for the notes under keys. For a page there are one or two.
+func (d *DB) queryNotes(ctx context.Context, keys []string) (*sql.Rows, error) {
+	if len(keys) <= 2 {
+		return d.readTwo.QueryContext(ctx, keys[0], keys[len(keys)-1])
+	}
+	list, err := json.Marshal(keys)
+	if err != nil {
+		return nil, err
+	}
+	return d.readNotes.QueryContext(ctx, string(list))
 }

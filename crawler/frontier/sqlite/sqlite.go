@@ -36,6 +36,9 @@ type Options struct {
 	// another process holds it. Leases found in the file then belong to nobody
 	// and are taken back at once, without waiting for their end.
 	Exclusive bool
+	// Gather is how long a change waits for others that may share its
+	// transaction; 0: no longer than they are there already.
+	Gather time.Duration
 }
 
 // DB is a frontier in a SQLite file. It is safe for concurrent use, and several
@@ -47,7 +50,9 @@ type DB struct {
 	lock *Lock
 	w    *writer
 
+	gather    time.Duration
 	readNotes *sql.Stmt
+	readTwo   *sql.Stmt // notes under two keys, which may be the same
 
 	closing sync.Once
 	closed  error
@@ -58,7 +63,7 @@ var _ frontier.Frontier = (*DB)(nil)
 // Open opens or creates the frontier in the file at path, whose directory must
 // exist.
 func Open(ctx context.Context, path string, opts Options) (*DB, error) {
-	d := &DB{now: opts.Now, log: opts.Logger}
+	d := &DB{now: opts.Now, log: opts.Logger, gather: opts.Gather}
 	if d.now == nil {
 		d.now = time.Now
 	}
@@ -89,6 +94,7 @@ func (d *DB) open(ctx context.Context, path string) error {
 	}
 	dsn := url.URL{Scheme: "file", Path: filepath.ToSlash(abs), RawQuery: url.Values{"_pragma": {
 		"busy_timeout(15000)", "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-16000)", "temp_store(MEMORY)",
+		"wal_autocheckpoint(4000)", // pages; the busiest are copied once for many commits
 	}}.Encode()}
 	if d.db, err = sql.Open("sqlite", dsn.String()); err != nil {
 		return err
@@ -100,7 +106,10 @@ func (d *DB) open(ctx context.Context, path string) error {
 	if d.readNotes, err = d.db.PrepareContext(ctx, `SELECT key, value FROM notes WHERE key IN (SELECT value FROM json_each(?))`); err != nil {
 		return err
 	}
-	if d.w, err = newWriter(ctx, d.db); err != nil {
+	if d.readTwo, err = d.db.PrepareContext(ctx, `SELECT key, value FROM notes WHERE key IN (?, ?)`); err != nil {
+		return err
+	}
+	if d.w, err = newWriter(ctx, d.db, d.gather); err != nil {
 		return err
 	}
 	err = d.w.do(ctx, func(ctx context.Context, t *tx) error { return d.recoverState(ctx, t) })

@@ -5,7 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
+	"time"
 )
 
 // maxGroup is the largest number of calls that share a transaction.
@@ -21,9 +23,10 @@ type writer struct {
 	gone chan struct{}
 	once sync.Once
 
-	stmts map[string]*sql.Stmt
-	hosts map[string]int64 // name → n; a row once written never changes its n
-	err   error
+	gather time.Duration // see Options.Gather
+	stmts  map[string]*sql.Stmt
+	hosts  map[string]int64 // name → n; a row once written never changes its n
+	err    error
 }
 
 // op is a change. It may be run twice when another of its group fails, so fn
@@ -34,13 +37,13 @@ type op struct {
 	done chan struct{}
 }
 
-func newWriter(ctx context.Context, db *sql.DB) (*writer, error) {
+func newWriter(ctx context.Context, db *sql.DB, gather time.Duration) (*writer, error) {
 	conn, err := db.Conn(ctx)
 	if err != nil {
 		return nil, err
 	}
 	w := &writer{
-		conn: conn, ops: make(chan *op, maxGroup), quit: make(chan struct{}), gone: make(chan struct{}),
+		conn: conn, gather: gather, ops: make(chan *op, maxGroup), quit: make(chan struct{}), gone: make(chan struct{}),
 		stmts: map[string]*sql.Stmt{}, hosts: map[string]int64{},
 	}
 	go w.run()
@@ -93,6 +96,9 @@ func (w *writer) run() {
 			w.err = w.shut()
 			return
 		}
+		// Whoever is about to call may do so first: on a busy machine many calls
+		// share the transaction then, on an idle one nobody waits.
+		runtime.Gosched()
 	more:
 		for len(group) < maxGroup {
 			select {
@@ -102,11 +108,32 @@ func (w *writer) run() {
 				break more
 			}
 		}
+		group = w.linger(group)
 		w.commit(group)
 		for _, o := range group {
 			close(o.done)
 		}
 	}
+}
+
+// linger takes up further calls for a while.
+func (w *writer) linger(group []*op) []*op {
+	if w.gather <= 0 {
+		return group
+	}
+	over := time.NewTimer(w.gather)
+	defer over.Stop()
+	for len(group) < maxGroup {
+		select {
+		case o := <-w.ops:
+			group = append(group, o)
+		case <-over.C:
+			return group
+		case <-w.quit:
+			return group
+		}
+	}
+	return group
 }
 
 func (w *writer) shut() error {
