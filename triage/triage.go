@@ -32,6 +32,7 @@ import (
 
 	"qingyuan/classify"
 	"qingyuan/index"
+	"qingyuan/workbench"
 )
 
 //go:embed templates/*.html assets/*
@@ -92,6 +93,8 @@ type Options struct {
 	// Original reads what a post was extracted from out of the archive; nil
 	// leaves the links out.
 	Original OriginalFunc
+	// Dictionary is where operators change dictionaries; nil leaves the pages out.
+	Dictionary *workbench.Bench
 }
 
 // Server serves the pages. It is an http.Handler, safe for concurrent use.
@@ -116,6 +119,7 @@ type Server struct {
 
 	subscriptions *Subscriptions
 	account       bool
+	bench         *workbench.Bench
 
 	cross     *http.CrossOriginProtection
 	mux       *http.ServeMux
@@ -140,7 +144,7 @@ func New(opts Options) (*Server, error) {
 	}
 	s := &Server{
 		store: opts.Store, log: opts.Logger, language: opts.Language, user: opts.User, now: opts.Now, loc: opts.Location,
-		crawl: opts.Crawl, health: opts.Health, digest: opts.Digest, original: opts.Original, subscriptions: opts.Subscriptions, account: opts.Account, names: opts.Names, sources: opts.Sources,
+		crawl: opts.Crawl, health: opts.Health, digest: opts.Digest, original: opts.Original, subscriptions: opts.Subscriptions, account: opts.Account, bench: opts.Dictionary, names: opts.Names, sources: opts.Sources,
 		categories: map[string]classify.Category{}, colors: map[string]int{}, hosts: map[string]bool{},
 		cross: http.NewCrossOriginProtection(), mux: http.NewServeMux(),
 		templates: map[string]*template.Template{}, assets: map[string]asset{},
@@ -202,6 +206,7 @@ func (s *Server) routes() {
 		s.mux.HandleFunc("GET /subscriptions/{name}/preview", s.getPreview)
 		s.mux.HandleFunc("POST /subscriptions/{name}/test", s.postTest)
 	}
+	s.dictionaryRoutes()
 	if s.digest != nil {
 		s.mux.Handle("/digest/", http.StripPrefix("/digest", s.digest))
 		s.mux.HandleFunc("GET /digest", func(w http.ResponseWriter, r *http.Request) {
@@ -214,7 +219,8 @@ func (s *Server) routes() {
 }
 
 // pages are the templates that stand inside base.html.
-var pages = [...]string{"queue", "post", "bulk", "overview", "audit", "help", "problem", "subscriptions"}
+var pages = [...]string{"queue", "post", "bulk", "overview", "audit", "help", "problem", "subscriptions",
+	"dictionary", "dictentry", "dicttry", "dictdraft", "dictversions", "dictdiff", "dictsuggest"}
 
 // load parses templates and assets; both are embedded, so that a mistake in
 // them shows at the first start.
@@ -257,7 +263,7 @@ type view struct {
 	Page, Title              string // template name, text of the title
 	Here                     string // this page's own address, for links that lead back
 	Digest, Subscriptions    bool
-	Account                  bool
+	Account, Dictionary      bool
 	Notice                   *notice
 	Body                     any
 }
@@ -267,7 +273,7 @@ type view struct {
 func (s *Server) render(w http.ResponseWriter, r *http.Request, status int, page, title string, body any) {
 	lang := s.lang(r)
 	v := view{Lang: lang, Theme: theme(r), User: s.user(r), Token: s.token(w, r), Page: page, Title: title,
-		Here: here(r), Digest: s.digest != nil, Subscriptions: s.subscriptions != nil, Account: s.account, Notice: s.takeNotice(w, r), Body: body}
+		Here: here(r), Digest: s.digest != nil, Subscriptions: s.subscriptions != nil, Account: s.account, Dictionary: s.bench != nil, Notice: s.takeNotice(w, r), Body: body}
 	var buf bytes.Buffer
 	if err := s.templates[lang+"/"+page].ExecuteTemplate(&buf, "base.html", v); err != nil {
 		s.log.Error("rendering a page", "page", page, "err", err)

@@ -21,7 +21,7 @@ func knownLanguage(lang string) bool { return slices.Contains(languages[:], lang
 // text returns the words of the pages for a key, or the key itself, so that a
 // missing one is seen and not silent.
 func text(lang, key string) string {
-	for _, table := range [...]map[string]classify.Name{words, labels} {
+	for _, table := range [...]map[string]classify.Name{words, labels, dictWords} {
 		if n, ok := table[key]; ok {
 			return n.In(lang)
 		}
@@ -86,7 +86,8 @@ func (s *Server) funcs(lang string) template.FuncMap {
 			}
 			return plain(value)
 		},
-		"add": func(a, b int) int { return a + b },
+		"entry": entryHref,
+		"add":   func(a, b int) int { return a + b },
 	}
 }
 

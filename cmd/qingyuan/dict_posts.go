@@ -15,6 +15,7 @@ import (
 	"qingyuan/classify"
 	"qingyuan/index"
 	"qingyuan/post"
+	"qingyuan/workbench"
 )
 
 // postSource is where a command takes posts from: a file, standard input, or
@@ -93,9 +94,6 @@ func storeSamples(ctx context.Context, store index.Store, days int) iter.Seq2[cl
 	}
 }
 
-// silentReasons are dismissals that do not say whether the verdict was right.
-var silentReasons = map[string]bool{"dead_link": true, "duplicate": true, "other": true}
-
 // recordSample takes an analyst's decision for true: what was confirmed is an
 // offer of the category it was shown under, what was dismissed is none.
 func recordSample(r index.Record) classify.Sample {
@@ -103,13 +101,11 @@ func recordSample(r index.Record) classify.Sample {
 	if r.Verdict.Flagged && len(r.Verdict.Categories) > 0 {
 		s.Verdict.Category = r.Verdict.Categories[0].ID
 	}
-	switch r.Triage.Status {
-	case index.StatusConfirmed, index.StatusHandedOver, index.StatusAccepted:
+	switch offer, known := workbench.Decided(r.Triage); {
+	case offer:
 		s.Truth = &classify.Truth{Flagged: true, Stance: classify.StanceOffer, Category: s.Verdict.Category}
-	case index.StatusDismissed:
-		if !silentReasons[r.Triage.Reason] {
-			s.Truth = &classify.Truth{}
-		}
+	case known:
+		s.Truth = &classify.Truth{}
 	}
 	return s
 }

@@ -16,6 +16,7 @@ import (
 	"qingyuan/crawler"
 	"qingyuan/index"
 	"qingyuan/triage"
+	"qingyuan/workbench"
 )
 
 // openLive builds a classifier that follows the operator's dictionary folder
@@ -68,6 +69,7 @@ func followEdits(ctx context.Context, live *classify.Live) (wait func()) {
 type livePages struct {
 	logger  *slog.Logger
 	sender  *sender // of digests; nil when nobody subscribed
+	bench   *workbench.Bench
 	make    func(*classify.Dictionary) (http.Handler, error)
 	current atomic.Pointer[http.Handler]
 
@@ -83,7 +85,7 @@ func (p *livePages) open(c config, store index.Store, titles map[string]string, 
 		p.titles = titles
 	}
 	p.make = func(d *classify.Dictionary) (http.Handler, error) {
-		return dictionaryPages(c, d, store, p.logger, p.titles, watch, live, p.sender)
+		return dictionaryPages(c, d, store, p.logger, p.titles, watch, live, p.sender, p.bench)
 	}
 	p.mu.Unlock()
 	if live != nil {

@@ -18,6 +18,7 @@ import (
 	"qingyuan/digest"
 	"qingyuan/index"
 	"qingyuan/triage"
+	"qingyuan/workbench"
 )
 
 // runServe crawls for ever and serves the pages, in one process.
@@ -65,6 +66,10 @@ func runServe(ctx context.Context, std stdio, args []string) error {
 		return err
 	}
 	defer pages.sender.close()
+	if pages.bench, err = openWorkbench(c, store, logger, live); err != nil {
+		return err
+	}
+	defer pages.bench.Close()
 	users, err := openAccounts(ctx, c)
 	if err != nil {
 		return err
@@ -131,15 +136,15 @@ func newPages(c config, store index.Store, logger *slog.Logger, titles map[strin
 	if err != nil {
 		return nil, err
 	}
-	return dictionaryPages(c, dict, store, logger, titles, watch, nil, nil)
+	return dictionaryPages(c, dict, store, logger, titles, watch, nil, nil, nil)
 }
 
 // dictionaryPages is newPages with the names of a dictionary; live, when not
 // nil, tells what is wrong with its edits.
-func dictionaryPages(c config, dict *classify.Dictionary, store index.Store, logger *slog.Logger, titles map[string]string, watch *crawlWatch, live *classify.Live, sender *sender) (http.Handler, error) {
+func dictionaryPages(c config, dict *classify.Dictionary, store index.Store, logger *slog.Logger, titles map[string]string, watch *crawlWatch, live *classify.Live, sender *sender, bench *workbench.Bench) (http.Handler, error) {
 	opts := triage.Options{Store: store, Categories: dict.Categories, Names: dict.Names(), Sources: titles, Logger: logger, Language: c.Language, Hosts: c.hosts(), User: pageUser, Account: c.Accounts.Required == "on",
 		Digest: withReceivers(digestHandler(c, store, dict.Categories, logger), sender), Original: originalOf(c), Health: sender.health(health(watch, live)),
-		Subscriptions: sender.pages()}
+		Subscriptions: sender.pages(), Dictionary: bench}
 	if watch != nil {
 		opts.Crawl = crawlStatus(watch, live)
 	}
