@@ -176,6 +176,9 @@ func (s *Server) getDictionary(w http.ResponseWriter, r *http.Request) {
 	v := dictView{dictTabs: s.dictTabs(r, "browse"), Query: strings.TrimSpace(q.Get("q")), Kind: q.Get("kind"), Category: q.Get("category"), Sort: q.Get("sort"), Stats: s.bench.Statistics(ctx, days),
 		Version: s.bench.Classifier().Dictionary().Version}
 	v.Counting = v.Stats.At.IsZero()
+	if _, err := classify.LoadDictionaryFiles(files); err != nil {
+		v.addMistakes(err) // an edit by hand that was refused
+	}
 	rows := s.entryRows(v, workbench.Entries(files), draft, lang)
 	sortRows(rows, v.Sort)
 	v.Total = len(rows)

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"qingyuan/classify"
 	"qingyuan/workbench"
@@ -15,21 +14,20 @@ import (
 
 type draftView struct {
 	dictTabs
-	Draft     workbench.Draft
-	Own       bool
-	FourEyes  bool
-	Seen      string
-	Edits     []draftEdit
-	Diff      classify.DictionaryDiff
-	Conflict  *workbench.Conflict
-	Others    []workbench.Draft
-	Run       workbench.Run
-	HasRun    bool
-	Stale     bool // the run was of another state of the draft
-	Groups    []changeGroup
-	Labelled  []string
-	Periods   []int
-	NoteTaken string
+	Draft    workbench.Draft
+	Own      bool
+	FourEyes bool
+	Seen     string
+	Rows     []draftEdit
+	Diff     classify.DictionaryDiff
+	Conflict *workbench.Conflict
+	Others   []workbench.Draft
+	Run      workbench.Run
+	HasRun   bool
+	Stale    bool // the run was of another state of the draft
+	Groups   []changeGroup
+	Labelled []string
+	Periods  []int
 }
 
 type draftEdit struct {
@@ -107,9 +105,9 @@ func (s *Server) fillDraft(v *draftView, lang string) {
 			row.Title = name
 		}
 		row.Clash = v.Conflict != nil && slices.Contains(v.Conflict.Edits, i)
-		v.Edits = append(v.Edits, row)
+		v.Rows = append(v.Rows, row)
 	}
-	if len(v.Edits) == 0 {
+	if len(v.Rows) == 0 {
 		return
 	}
 	files, err := v.Draft.Files()
@@ -273,7 +271,6 @@ type versionsView struct {
 	Seen  string
 	Now   string
 	Older int
-	At    time.Time
 }
 
 const versionsPage = 30

@@ -175,6 +175,9 @@ func TestDictionaryEditIsTriedPublishedAndRolledBack(t *testing.T) {
 		t.Fatalf("starting a dry run: %d", w.Code)
 	}
 	doc = d.afterRun(t, "/dictionary/draft")
+	if got := doc.Find(".dtabs .num").Text(); got != "1" {
+		t.Errorf("the tab counts %q edits", got)
+	}
 	if got := doc.Find("#run h3").First().Text(); !strings.Contains(got, "+4") || doc.Find("#g-flagged a[href^='/post/']").Length() != 4 {
 		t.Errorf("the dry run says %q", got)
 	}

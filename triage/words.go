@@ -86,8 +86,9 @@ func (s *Server) funcs(lang string) template.FuncMap {
 			}
 			return plain(value)
 		},
-		"entry": entryHref,
-		"add":   func(a, b int) int { return a + b },
+		"category": func(id string) string { return plain(s.categoryName(id, lang)) },
+		"entry":    entryHref,
+		"add":      func(a, b int) int { return a + b },
 	}
 }
 

@@ -43,6 +43,10 @@ var dictWords = map[string]classify.Name{
 	"dict.kind_cue":       {Zh: "立场线索", En: "Stance cue"},
 	"dict.kind_class":     {Zh: "词类", En: "Class"},
 
+	"dict.kind_category":  {Zh: "类别", En: "Category"},
+	"dict.kind_flagged":   {Zh: "应命中的文本", En: "Text that must be flagged"},
+	"dict.kind_unflagged": {Zh: "不应命中的文本", En: "Text that must not be flagged"},
+
 	"dict.days":        {Zh: "近 %d 天", En: "last %d days"},
 	"dict.sort_file":   {Zh: "按文件顺序", En: "as in the files"},
 	"dict.sort_hits":   {Zh: "命中最多", En: "most hits"},

@@ -88,6 +88,7 @@ var labels = map[string]classify.Name{
 	"action.export":  {Zh: "导出", En: "Export"},
 
 	"action.dictionary_publish":  {Zh: "发布词典", En: "Publish dictionary"},
+	"action.dictionary_failed":   {Zh: "写入词典失败", En: "Writing dictionary failed"},
 	"action.dictionary_rollback": {Zh: "回滚词典", En: "Roll dictionary back"},
 
 	"action.login":         {Zh: "登录", En: "logged in"},

@@ -200,7 +200,7 @@ func (b *Bench) write(ctx context.Context, before, after map[string][]byte, v Ve
 		return v, err
 	}
 	if err := b.replace(now, after); err != nil {
-		return v, err
+		return v, b.undo(ctx, now, after, row, err)
 	}
 	if err := writeJSON(b.versionFile(v.Number), v); err != nil {
 		return v, err
@@ -213,6 +213,32 @@ func (b *Bench) write(ctx context.Context, before, after map[string][]byte, v Ve
 		b.opts.Reload()
 	}
 	return v, nil
+}
+
+// undo takes back what was written before a publishing failed, and says in the
+// trail that it did. Files that an editor changed meanwhile are left alone.
+func (b *Bench) undo(ctx context.Context, before, after map[string][]byte, row index.AuditRow, failed error) error {
+	now, err := b.Files()
+	if err == nil {
+		back := maps.Clone(now)
+		for _, name := range slices.Concat(slices.Collect(maps.Keys(before)), slices.Collect(maps.Keys(after))) {
+			data, written := after[name]
+			if is, there := now[name]; there != written || !bytes.Equal(is, data) {
+				continue
+			}
+			if old, had := before[name]; had {
+				back[name] = old
+			} else {
+				delete(back, name)
+			}
+		}
+		err = b.replace(now, back)
+	}
+	if err == nil {
+		err = os.Remove(b.journal()) // else the next start ends or reports it
+	}
+	row.Action, row.From, row.To = "dictionary_failed", row.To, row.From
+	return errors.Join(failed, err, b.opts.Store.AppendAudit(context.WithoutCancel(ctx), row))
 }
 
 func (b *Bench) journal() string { return filepath.Join(b.opts.Data, journalFile) }
