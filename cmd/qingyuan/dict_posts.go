@@ -75,13 +75,18 @@ func (s *postSource) open(ctx context.Context, std stdio, c config) (iter.Seq2[c
 // errEnough ends a walk over the store whose reader has stopped.
 var errEnough = errors.New("enough")
 
+// sinceDays is the query for the records of the last days; 0 days: all.
+func sinceDays(days int) string {
+	if days == 0 {
+		return ""
+	}
+	return "ingested>=" + time.Now().In(shanghai()).AddDate(0, 0, 1-days).Format(time.DateOnly)
+}
+
 // storeSamples are the records of the last days, newest first; 0 days: all.
 func storeSamples(ctx context.Context, store index.Store, days int) iter.Seq2[classify.Sample, error] {
 	return func(yield func(classify.Sample, error) bool) {
-		var q index.Query
-		if days > 0 {
-			q.Text = "ingested>=" + time.Now().In(shanghai()).AddDate(0, 0, 1-days).Format(time.DateOnly)
-		}
+		q := index.Query{Text: sinceDays(days)}
 		err := index.Each(ctx, store, q, func(r index.Record) error {
 			if !yield(recordSample(r), nil) {
 				return errEnough
