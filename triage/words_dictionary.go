@@ -126,7 +126,7 @@ var dictWords = map[string]classify.Name{
 	"dict.draft_help":      {Zh: "在条目页面修改并放入草稿，试运行后再发布。", En: "Change entries and put them into the draft, try it on posts, then publish."},
 	"dict.draft_of":        {Zh: "%s 的草稿", En: "Draft of %s"},
 	"dict.waiting":         {Zh: "等待批准的草稿", En: "Drafts that wait for approval"},
-	"dict.edits":           {Zh: "%d 处修改", En: "%d edits"},
+	"dict.edits":           {Zh: "修改 %d 处", En: "Edits: %d"},
 	"dict.submitted_at":    {Zh: "已提交", En: "Submitted"},
 	"dict.change_added":    {Zh: "新增", En: "added"},
 	"dict.change_removed":  {Zh: "删除", En: "removed"},
