@@ -245,6 +245,8 @@ func TestRolesMayDoWhatIsTheirs(t *testing.T) {
 		{"GET", "/audit", []Role{RoleAnalyst, RoleOperator, RoleAdmin}},
 		{"POST", "/post/1/triage", []Role{RoleAnalyst, RoleAdmin}}, {"POST", "/bulk", []Role{RoleAnalyst, RoleAdmin}}, {"POST", "/undo", []Role{RoleAnalyst, RoleAdmin}},
 		{"POST", "/api/records/1/triage", []Role{RoleAnalyst, RoleAdmin}}, {"POST", "/subscriptions/a/test", []Role{RoleOperator, RoleAdmin}},
+		{"POST", "/dictionary/draft", []Role{RoleOperator, RoleAdmin}}, {"POST", "/dictionary/rollback", []Role{RoleOperator, RoleAdmin}}, {"POST", "/dictionary/entry", []Role{RoleOperator, RoleAdmin}},
+		{"POST", "/dictionary/try", []Role{RoleAnalyst, RoleOperator, RoleInvestigator, RoleAdmin}}, {"GET", "/dictionary", []Role{RoleAnalyst, RoleOperator, RoleInvestigator, RoleAdmin}},
 		{"GET", "/users", []Role{RoleAdmin}}, {"POST", "/users", []Role{RoleAdmin}}, {"POST", "/users/x/link", []Role{RoleAdmin}},
 		{"POST", "/something/new", []Role{RoleAdmin}}, {"DELETE", "/post/1", []Role{RoleAdmin}}, {"PUT", "/", []Role{RoleAdmin}},
 		{"POST", "/post/../users", []Role{RoleAdmin}}, {"POST", "//users", []Role{RoleAdmin}},

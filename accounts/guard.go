@@ -122,7 +122,9 @@ func (g *Guard) needs(r *http.Request) Permission {
 		return Decide
 	case path == "/logout", path == "/account", strings.HasPrefix(path, "/account/"):
 		return Read
-	case strings.HasPrefix(path, "/subscriptions/"):
+	case path == "/dictionary/try": // changes nothing
+		return Read
+	case strings.HasPrefix(path, "/subscriptions/"), strings.HasPrefix(path, "/dictionary/"):
 		return Operate
 	}
 	return Manage

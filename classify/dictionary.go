@@ -138,14 +138,10 @@ func LoadDictionary(fsys fs.FS) (*Dictionary, error) {
 		return nil, fmt.Errorf("listing dictionaries: %w", err)
 	}
 	if len(names) == 0 {
-		return nil, strictyaml.Mistakes{{File: ".", Problem: "there is no *.yaml dictionary here", Remedy: "point to a folder of dictionary files"}}
+		return nil, noDictionary()
 	}
 	sort.Strings(names)
-	l := loader{
-		dict:   &Dictionary{classes: map[string]Class{}, byID: map[string]*Rule{}},
-		terms:  map[string]map[string]string{},
-		places: map[string]string{},
-	}
+	l := newLoader()
 	sum := sha256.New()
 	for _, name := range names {
 		data, err := readDictionaryFile(fsys, name)
@@ -156,6 +152,23 @@ func LoadDictionary(fsys fs.FS) (*Dictionary, error) {
 		sumFile(sum, name, data)
 		l.file(name, data)
 	}
+	return l.loaded(sum)
+}
+
+func noDictionary() error {
+	return strictyaml.Mistakes{{File: ".", Problem: "there is no *.yaml dictionary here", Remedy: "point to a folder of dictionary files"}}
+}
+
+func newLoader() *loader {
+	return &loader{
+		dict:   &Dictionary{classes: map[string]Class{}, byID: map[string]*Rule{}},
+		terms:  map[string]map[string]string{},
+		places: map[string]string{},
+	}
+}
+
+// loaded checks over all files; sum has their bytes.
+func (l *loader) loaded(sum hash.Hash) (*Dictionary, error) {
 	l.finish()
 	if err := l.mistakes.Err(); err != nil {
 		return nil, err

@@ -181,9 +181,15 @@ func (s *suggester) covered(text string) bool {
 		slices.ContainsFunc(v.Entities, func(e Entity) bool { return true })
 }
 
-// yaml is the line to paste. The weight is the log-odds at the lower end of
-// their 90 % interval, within what dictionaries/README.md calls a word of the
+// Proposal is the weight that a term of this wording would begin with, and
+// whether it is innocent by itself. The weight is the log-odds at the lower end
+// of their 90 % interval, within what dictionaries/README.md calls a word of the
 // trade and one that is hardly ever innocent.
+func (x *Suggestion) Proposal() (weight float64, ambiguous bool) {
+	return min(max(x.LogOdds-1.64*x.spread, 0.7), 2.4), x.Everyday || x.Unflagged*5 >= x.Flagged
+}
+
+// yaml is the line to paste.
 func (x *Suggestion) yaml() string {
 	text := x.Text
 	for _, r := range text {
@@ -196,9 +202,9 @@ func (x *Suggestion) yaml() string {
 	if x.Category == "" {
 		return text + counts
 	}
-	weight := min(max(x.LogOdds-1.64*x.spread, 0.7), 2.4)
+	weight, innocent := x.Proposal()
 	ambiguous := ""
-	if x.Everyday || x.Unflagged*5 >= x.Flagged {
+	if innocent {
 		ambiguous = ", ambiguous: true"
 	}
 	return fmt.Sprintf("- {text: %s, weight: %.1f%s}%s", text, weight, ambiguous, counts)

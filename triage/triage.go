@@ -32,6 +32,7 @@ import (
 
 	"qingyuan/classify"
 	"qingyuan/index"
+	"qingyuan/workbench"
 )
 
 //go:embed templates/*.html assets/*
@@ -101,6 +102,8 @@ type Options struct {
 	Why func(ctx context.Context, lang, url string) ([]WhyAnswer, error)
 	// Metrics serves /metrics; nil leaves it out.
 	Metrics http.Handler
+	// Dictionary is where operators change dictionaries; nil leaves the pages out.
+	Dictionary *workbench.Bench
 }
 
 // Server serves the pages. It is an http.Handler, safe for concurrent use.
@@ -129,6 +132,7 @@ type Server struct {
 
 	subscriptions *Subscriptions
 	account       bool
+	bench         *workbench.Bench
 
 	cross     *http.CrossOriginProtection
 	mux       *http.ServeMux
@@ -153,7 +157,7 @@ func New(opts Options) (*Server, error) {
 	}
 	s := &Server{
 		store: opts.Store, log: opts.Logger, language: opts.Language, user: opts.User, now: opts.Now, loc: opts.Location,
-		crawl: opts.Crawl, health: opts.Health, digest: opts.Digest, original: opts.Original, evidence: opts.Evidence, subscriptions: opts.Subscriptions, account: opts.Account, names: opts.Names, sources: opts.Sources,
+		crawl: opts.Crawl, health: opts.Health, digest: opts.Digest, original: opts.Original, evidence: opts.Evidence, subscriptions: opts.Subscriptions, account: opts.Account, bench: opts.Dictionary, names: opts.Names, sources: opts.Sources,
 		status: opts.Status, why: opts.Why, metrics: opts.Metrics,
 		categories: map[string]classify.Category{}, colors: map[string]int{}, hosts: map[string]bool{},
 		cross: http.NewCrossOriginProtection(), mux: http.NewServeMux(),
@@ -225,6 +229,7 @@ func (s *Server) routes() {
 	if s.metrics != nil {
 		s.mux.Handle("GET /metrics", s.metrics)
 	}
+	s.dictionaryRoutes()
 	if s.digest != nil {
 		s.mux.Handle("/digest/", http.StripPrefix("/digest", s.digest))
 		s.mux.HandleFunc("GET /digest", func(w http.ResponseWriter, r *http.Request) {
@@ -237,7 +242,8 @@ func (s *Server) routes() {
 }
 
 // pages are the templates that stand inside base.html.
-var pages = [...]string{"queue", "post", "bulk", "overview", "status", "audit", "help", "problem", "subscriptions"}
+var pages = [...]string{"queue", "post", "bulk", "overview", "status", "audit", "help", "problem", "subscriptions",
+	"dictionary", "dictentry", "dicttry", "dictdraft", "dictversions", "dictdiff", "dictsuggest"}
 
 // load parses templates and assets; both are embedded, so that a mistake in
 // them shows at the first start.
@@ -281,6 +287,7 @@ type view struct {
 	Here                     string // this page's own address, for links that lead back
 	Digest, Subscriptions    bool
 	Account, Status          bool
+	Dictionary               bool
 	Notice                   *notice
 	Body                     any
 }
@@ -290,7 +297,7 @@ type view struct {
 func (s *Server) render(w http.ResponseWriter, r *http.Request, status int, page, title string, body any) {
 	lang := s.lang(r)
 	v := view{Lang: lang, Theme: theme(r), User: s.user(r), Token: s.token(w, r), Page: page, Title: title,
-		Here: here(r), Digest: s.digest != nil, Subscriptions: s.subscriptions != nil, Account: s.account, Status: s.status != nil || s.why != nil, Notice: s.takeNotice(w, r), Body: body}
+		Here: here(r), Digest: s.digest != nil, Subscriptions: s.subscriptions != nil, Account: s.account, Dictionary: s.bench != nil, Status: s.status != nil || s.why != nil, Notice: s.takeNotice(w, r), Body: body}
 	var buf bytes.Buffer
 	if err := s.templates[lang+"/"+page].ExecuteTemplate(&buf, "base.html", v); err != nil {
 		s.log.Error("rendering a page", "page", page, "err", err)

@@ -21,7 +21,7 @@ func knownLanguage(lang string) bool { return slices.Contains(languages[:], lang
 // text returns the words of the pages for a key, or the key itself, so that a
 // missing one is seen and not silent.
 func text(lang, key string) string {
-	for _, table := range [...]map[string]classify.Name{words, labels, statusWords} {
+	for _, table := range [...]map[string]classify.Name{words, labels, statusWords, dictWords} {
 		if n, ok := table[key]; ok {
 			return n.In(lang)
 		}
@@ -88,12 +88,14 @@ func (s *Server) funcs(lang string) template.FuncMap {
 			}
 			return plain(value)
 		},
-		"add":   func(a, b int) int { return a + b },
-		"bytes": Bytes,
-		"ago":   func(t time.Time) string { return Ago(lang, s.now().Sub(t)) },
-		"ahead": func(t time.Time) bool { return t.After(s.now()) },
-		"clock": func(t time.Time) string { return s.clock(t) },
-		"why":   func(u string) string { return "/status?" + url.Values{"url": {u}}.Encode() + "#why" },
+		"add":      func(a, b int) int { return a + b },
+		"bytes":    Bytes,
+		"ago":      func(t time.Time) string { return Ago(lang, s.now().Sub(t)) },
+		"ahead":    func(t time.Time) bool { return t.After(s.now()) },
+		"clock":    func(t time.Time) string { return s.clock(t) },
+		"why":      func(u string) string { return "/status?" + url.Values{"url": {u}}.Encode() + "#why" },
+		"category": func(id string) string { return plain(s.categoryName(id, lang)) },
+		"entry":    entryHref,
 	}
 }
 

@@ -87,6 +87,10 @@ var labels = map[string]classify.Name{
 	"action.comment": {Zh: "备注", En: "Comment"},
 	"action.export":  {Zh: "导出", En: "Export"},
 
+	"action.dictionary_publish":  {Zh: "发布词典", En: "Publish dictionary"},
+	"action.dictionary_failed":   {Zh: "写入词典失败", En: "Writing dictionary failed"},
+	"action.dictionary_rollback": {Zh: "回滚词典", En: "Roll dictionary back"},
+
 	"action.login":         {Zh: "登录", En: "logged in"},
 	"action.login_failed":  {Zh: "登录失败", En: "failed to log in"},
 	"action.password_set":  {Zh: "设置密码", En: "set a password"},

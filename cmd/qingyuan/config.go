@@ -17,25 +17,26 @@ import (
 // config is configs/qingyuan.yaml. Defaults come first, the file over them,
 // then QINGYUAN_* environment variables, then flags.
 type config struct {
-	Data          string         `yaml:"data"`         // folder of everything that is kept
-	Addr          string         `yaml:"addr"`         // where the triage pages listen, host:port
-	Hosts         []string       `yaml:"hosts"`        // names the pages may be asked under besides localhost and loopback
-	Language      string         `yaml:"language"`     // zh or en
-	Sites         string         `yaml:"sites"`        // folder of site configs
-	Dictionaries  string         `yaml:"dictionaries"` // folder; empty: the built-in ones
-	Model         string         `yaml:"model"`        // file; empty: the built-in one; none: rules alone
-	Crawl         crawlConfig    `yaml:"crawl"`
-	Archive       archiveConfig  `yaml:"archive"`
-	Index         indexConfig    `yaml:"index"`
-	Frontier      frontierConfig `yaml:"frontier"`
-	Browser       browserConfig  `yaml:"browser"`
-	Evidence      evidenceConfig `yaml:"evidence"`
-	Subscriptions string         `yaml:"subscriptions"` // folder of subscriptions to digests
-	BaseURL       string         `yaml:"base_url"`      // where readers of digests reach the pages; empty: http://addr
-	Mail          mailConfig     `yaml:"mail"`
-	Accounts      accountsConfig `yaml:"accounts"`
-	TLS           tlsConfig      `yaml:"tls"`
-	Log           logConfig      `yaml:"log"`
+	Data          string          `yaml:"data"`         // folder of everything that is kept
+	Addr          string          `yaml:"addr"`         // where the triage pages listen, host:port
+	Hosts         []string        `yaml:"hosts"`        // names the pages may be asked under besides localhost and loopback
+	Language      string          `yaml:"language"`     // zh or en
+	Sites         string          `yaml:"sites"`        // folder of site configs
+	Dictionaries  string          `yaml:"dictionaries"` // folder; empty: the built-in ones
+	Model         string          `yaml:"model"`        // file; empty: the built-in one; none: rules alone
+	Crawl         crawlConfig     `yaml:"crawl"`
+	Archive       archiveConfig   `yaml:"archive"`
+	Index         indexConfig     `yaml:"index"`
+	Frontier      frontierConfig  `yaml:"frontier"`
+	Browser       browserConfig   `yaml:"browser"`
+	Evidence      evidenceConfig  `yaml:"evidence"`
+	Subscriptions string          `yaml:"subscriptions"` // folder of subscriptions to digests
+	BaseURL       string          `yaml:"base_url"`      // where readers of digests reach the pages; empty: http://addr
+	Mail          mailConfig      `yaml:"mail"`
+	Accounts      accountsConfig  `yaml:"accounts"`
+	Workbench     workbenchConfig `yaml:"workbench"`
+	TLS           tlsConfig       `yaml:"tls"`
+	Log           logConfig       `yaml:"log"`
 }
 
 type crawlConfig struct {
@@ -163,6 +164,9 @@ func (c *config) check(at func(problem, remedy string, path ...any) strictyaml.M
 	ms = append(ms, checkMail(c.Mail, at)...)
 	oneOf(c.Accounts.Required, []any{"accounts", "required"}, "auto", "on", "off")
 	ms = append(ms, checkAccounts(c.Accounts, at)...)
+	if c.Workbench.FourEyes && c.Accounts.Required == "off" {
+		ms = append(ms, at("without accounts nobody can approve what another has changed", "write accounts: {required: on}, or four_eyes: false", "workbench", "four_eyes"))
+	}
 	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
 		ms = append(ms, at("a certificate and its key belong together", "give both cert_file and key_file, or neither", "tls"))
 	}

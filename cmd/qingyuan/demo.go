@@ -253,7 +253,7 @@ func (d *demo) serve(ctx context.Context, ln net.Listener) error {
 	if err != nil {
 		return err
 	}
-	handler, err := dictionaryPages(d.config, dict, store, d.logger, titles, d.watched.watch, nil, nil, board)
+	handler, err := dictionaryPages(d.config, dict, store, d.logger, titles, d.watched.watch, nil, nil, board, nil)
 	if err != nil {
 		return err
 	}

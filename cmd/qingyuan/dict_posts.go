@@ -15,6 +15,7 @@ import (
 	"qingyuan/classify"
 	"qingyuan/index"
 	"qingyuan/post"
+	"qingyuan/workbench"
 )
 
 // postSource is where a command takes posts from: a file, standard input, or
@@ -74,13 +75,18 @@ func (s *postSource) open(ctx context.Context, std stdio, c config) (iter.Seq2[c
 // errEnough ends a walk over the store whose reader has stopped.
 var errEnough = errors.New("enough")
 
+// sinceDays is the query for the records of the last days; 0 days: all.
+func sinceDays(days int) string {
+	if days == 0 {
+		return ""
+	}
+	return "ingested>=" + time.Now().In(shanghai()).AddDate(0, 0, 1-days).Format(time.DateOnly)
+}
+
 // storeSamples are the records of the last days, newest first; 0 days: all.
 func storeSamples(ctx context.Context, store index.Store, days int) iter.Seq2[classify.Sample, error] {
 	return func(yield func(classify.Sample, error) bool) {
-		var q index.Query
-		if days > 0 {
-			q.Text = "ingested>=" + time.Now().In(shanghai()).AddDate(0, 0, 1-days).Format(time.DateOnly)
-		}
+		q := index.Query{Text: sinceDays(days)}
 		err := index.Each(ctx, store, q, func(r index.Record) error {
 			if !yield(recordSample(r), nil) {
 				return errEnough
@@ -93,9 +99,6 @@ func storeSamples(ctx context.Context, store index.Store, days int) iter.Seq2[cl
 	}
 }
 
-// silentReasons are dismissals that do not say whether the verdict was right.
-var silentReasons = map[string]bool{"dead_link": true, "duplicate": true, "other": true}
-
 // recordSample takes an analyst's decision for true: what was confirmed is an
 // offer of the category it was shown under, what was dismissed is none.
 func recordSample(r index.Record) classify.Sample {
@@ -103,13 +106,11 @@ func recordSample(r index.Record) classify.Sample {
 	if r.Verdict.Flagged && len(r.Verdict.Categories) > 0 {
 		s.Verdict.Category = r.Verdict.Categories[0].ID
 	}
-	switch r.Triage.Status {
-	case index.StatusConfirmed, index.StatusHandedOver, index.StatusAccepted:
+	switch offer, known := workbench.Decided(r.Triage); {
+	case offer:
 		s.Truth = &classify.Truth{Flagged: true, Stance: classify.StanceOffer, Category: s.Verdict.Category}
-	case index.StatusDismissed:
-		if !silentReasons[r.Triage.Reason] {
-			s.Truth = &classify.Truth{}
-		}
+	case known:
+		s.Truth = &classify.Truth{}
 	}
 	return s
 }

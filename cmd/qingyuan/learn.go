@@ -9,8 +9,9 @@ import (
 	"qingyuan/classify"
 )
 
-func runLearn(_ context.Context, std stdio, args []string) error {
-	f := newFlags(std, "learn", "-o MODEL FILE.jsonl...", "dict")
+func runLearn(ctx context.Context, std stdio, args []string) error {
+	f := newFlags(std, "learn", "-o MODEL [FILE.jsonl...]", "dict", "data")
+	src := f.postSource()
 	out := f.String("o", "", "`file` to write the model to")
 	epochs := f.Int("epochs", 0, "passes over the texts (default 15)")
 	c, err := f.parse(args)
@@ -20,9 +21,22 @@ func runLearn(_ context.Context, std stdio, args []string) error {
 	if *out == "" {
 		return misusef("-o is needed: where to write the model")
 	}
-	texts, err := readLabelledFiles(f.Args())
-	if err != nil {
-		return err
+	if src.days < 0 || src.days > 0 && !src.store {
+		return misusef("-days is at least 1 and goes with -store")
+	}
+	var texts []classify.Labelled
+	if f.NArg() > 0 || !src.store {
+		if texts, err = readLabelledFiles(f.Args()); err != nil {
+			return err
+		}
+	}
+	if src.store {
+		decided, err := decidedTexts(ctx, c, src.days)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(std.err, "%d texts that analysts decided on\n", len(decided))
+		texts = append(texts, decided...)
 	}
 	classifier, err := classify.Load(dictionaryFS(c), nil)
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	"qingyuan/crawler"
 	"qingyuan/index"
 	"qingyuan/triage"
+	"qingyuan/workbench"
 )
 
 // openLive builds a classifier that follows the operator's dictionary folder
@@ -69,6 +70,7 @@ type livePages struct {
 	logger  *slog.Logger
 	sender  *sender      // of digests; nil when nobody subscribed
 	board   *statusBoard // nil: no status page
+	bench   *workbench.Bench
 	make    func(*classify.Dictionary) (http.Handler, error)
 	current atomic.Pointer[http.Handler]
 
@@ -84,7 +86,7 @@ func (p *livePages) open(c config, store index.Store, titles map[string]string, 
 		p.titles = titles
 	}
 	p.make = func(d *classify.Dictionary) (http.Handler, error) {
-		return dictionaryPages(c, d, store, p.logger, p.titles, watch, live, p.sender, p.board)
+		return dictionaryPages(c, d, store, p.logger, p.titles, watch, live, p.sender, p.board, p.bench)
 	}
 	p.mu.Unlock()
 	if live != nil {

@@ -18,6 +18,7 @@ import (
 	"qingyuan/digest"
 	"qingyuan/index"
 	"qingyuan/triage"
+	"qingyuan/workbench"
 )
 
 // runServe crawls for ever and serves the pages, in one process.
@@ -66,10 +67,11 @@ func runServe(ctx context.Context, std stdio, args []string) error {
 		return err
 	}
 	defer store.Close()
-	if pages.sender, err = serveDigests(ctx, group, c, store, logger); err != nil {
+	closePages, err := pages.equip(ctx, group, c, store, live)
+	if err != nil {
 		return err
 	}
-	defer pages.sender.close()
+	defer closePages()
 	users, err := openAccounts(ctx, &c)
 	if err != nil {
 		return err
@@ -88,9 +90,7 @@ func runServe(ctx context.Context, std stdio, args []string) error {
 	if err != nil {
 		return err
 	}
-	if invite != "" {
-		fmt.Fprintf(std.err, "No admin can log in yet. Set the password of the user admin here, once, within 24 hours:\n%s\n", invite)
-	}
+	tellInvite(std, invite)
 	defer followEdits(ctx, live)() // ctx has ended when the group has
 	fmt.Fprintf(std.out, "%s://%s/\n", scheme, ln.Addr())
 	observed.begin(ctx, std.err, pages.board.crawlState)
@@ -99,6 +99,31 @@ func runServe(ctx context.Context, std stdio, args []string) error {
 	}
 	group.Go(func() error { return servePages(ctx, ln, observed.metrics.web(handler)) })
 	return observed.end(group.Wait())
+}
+
+// equip starts what works behind the pages: the sending of digests and the
+// dictionary workbench. What it returns ends both.
+func (p *livePages) equip(ctx context.Context, group *errgroup.Group, c config, store index.Store, live *classify.Live) (func(), error) {
+	var err error
+	if p.sender, err = serveDigests(ctx, group, c, store, p.logger); err != nil {
+		return nil, err
+	}
+	if p.bench, err = openWorkbench(c, store, p.logger, live); err != nil {
+		p.sender.close()
+		return nil, err
+	}
+	return func() {
+		p.bench.Close()
+		p.sender.close()
+	}, nil
+}
+
+// tellInvite prints the address where the first admin sets a password, if there
+// is one to be set.
+func tellInvite(std stdio, invite string) {
+	if invite != "" {
+		fmt.Fprintf(std.err, "No admin can log in yet. Set the password of the user admin here, once, within 24 hours:\n%s\n", invite)
+	}
 }
 
 // board is the status page of what is observed.
@@ -170,15 +195,15 @@ func newPages(c config, store index.Store, logger *slog.Logger, titles map[strin
 	if err != nil {
 		return nil, err
 	}
-	return dictionaryPages(c, dict, store, logger, titles, watch, nil, nil, nil)
+	return dictionaryPages(c, dict, store, logger, titles, watch, nil, nil, nil, nil)
 }
 
 // dictionaryPages is newPages with the names of a dictionary; live, when not
 // nil, tells what is wrong with its edits; board, when not nil, has a page.
-func dictionaryPages(c config, dict *classify.Dictionary, store index.Store, logger *slog.Logger, titles map[string]string, watch *crawlWatch, live *classify.Live, sender *sender, board *statusBoard) (http.Handler, error) {
+func dictionaryPages(c config, dict *classify.Dictionary, store index.Store, logger *slog.Logger, titles map[string]string, watch *crawlWatch, live *classify.Live, sender *sender, board *statusBoard, bench *workbench.Bench) (http.Handler, error) {
 	opts := triage.Options{Store: store, Categories: dict.Categories, Names: dict.Names(), Sources: titles, Logger: logger, Language: c.Language, Hosts: c.hosts(), User: pageUser, Account: c.Accounts.Required == "on",
 		Digest: withReceivers(digestHandler(c, store, dict.Categories, logger), sender), Original: originalOf(c), Evidence: evidenceOf(c), Health: sender.health(indexHealth(health(watch, live), watch, store)),
-		Subscriptions: sender.pages()}
+		Subscriptions: sender.pages(), Dictionary: bench}
 	if watch != nil {
 		opts.Crawl = crawlStatus(watch, live)
 	}
