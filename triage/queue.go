@@ -82,6 +82,8 @@ type queueView struct {
 	Sorts     []choice
 	Fold      string // the same page folded, or with every record
 	Saved     []choice
+	Own       []ownSearch
+	CanSave   bool
 	Rows      []row
 	Total     int
 	Next      string
@@ -201,6 +203,10 @@ func (s *Server) getQueue(w http.ResponseWriter, r *http.Request) {
 	v.Saved = s.savedQueries(q, s.user(r), lang)
 	parts, err := splitQuery(q.Text, s.now().In(s.loc))
 	if err == nil {
+		v.CanSave = s.searches != nil
+		v.Own, err = s.ownSearches(r.Context(), q, s.user(r))
+	}
+	if err == nil {
 		err = s.fillQueue(req, parts, &v)
 	}
 	if m, ok := explainQuery(q.Text, err, lang); ok {
@@ -258,7 +264,7 @@ func (s *Server) savedQueries(q listQuery, user, lang string) []choice {
 		{"saved.unflagged", "flagged:false"},
 		{"saved.all", ""},
 	} {
-		out = append(out, choice{Name: text(lang, saved.key), Href: q.with(saved.query).href(), Active: q.Text == saved.query})
+		out = append(out, choice{Value: saved.query, Name: text(lang, saved.key), Href: q.with(saved.query).href(), Active: q.Text == saved.query})
 	}
 	return out
 }

@@ -21,7 +21,7 @@ func knownLanguage(lang string) bool { return slices.Contains(languages[:], lang
 // text returns the words of the pages for a key, or the key itself, so that a
 // missing one is seen and not silent.
 func text(lang, key string) string {
-	for _, table := range [...]map[string]classify.Name{words, labels} {
+	for _, table := range [...]map[string]classify.Name{words, labels, apiWords} {
 		if n, ok := table[key]; ok {
 			return n.In(lang)
 		}

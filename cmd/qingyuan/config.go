@@ -30,6 +30,7 @@ type config struct {
 	BaseURL       string         `yaml:"base_url"`      // where readers of digests reach the pages; empty: http://addr
 	Mail          mailConfig     `yaml:"mail"`
 	Accounts      accountsConfig `yaml:"accounts"`
+	API           apiConfig      `yaml:"api"`
 	TLS           tlsConfig      `yaml:"tls"`
 	Log           logConfig      `yaml:"log"`
 }
@@ -56,7 +57,7 @@ func defaultConfig() config {
 		Data: "./data", Addr: "127.0.0.1:8686", Language: "zh", Sites: "configs/sites",
 		Crawl:         crawlConfig{Workers: 8, Tries: 5},
 		Archive:       archiveConfig{Enabled: true, MaxFile: 512},
-		Subscriptions: "configs/subscriptions", Mail: mailConfig{Port: 587, TLS: "starttls"}, Accounts: accountsConfig{Required: "auto"},
+		Subscriptions: "configs/subscriptions", Mail: mailConfig{Port: 587, TLS: "starttls"}, Accounts: accountsConfig{Required: "auto"}, API: apiConfig{Rate: 20, Burst: 200},
 		Log: logConfig{Level: "info", Format: "text"},
 	}
 }
@@ -153,6 +154,7 @@ func (c *config) check(at func(problem, remedy string, path ...any) strictyaml.M
 	ms = append(ms, checkMail(c.Mail, at)...)
 	oneOf(c.Accounts.Required, []any{"accounts", "required"}, "auto", "on", "off")
 	ms = append(ms, checkAccounts(c.Accounts, at)...)
+	ms = append(ms, checkAPI(c.API, at)...)
 	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
 		ms = append(ms, at("a certificate and its key belong together", "give both cert_file and key_file, or neither", "tls"))
 	}

@@ -67,7 +67,8 @@ func followEdits(ctx context.Context, live *classify.Live) (wait func()) {
 // they show its names. Requests under way end on the old ones.
 type livePages struct {
 	logger  *slog.Logger
-	sender  *sender // of digests; nil when nobody subscribed
+	sender  *sender          // of digests; nil when nobody subscribed
+	saved   *triage.Searches // nil: users cannot save any
 	make    func(*classify.Dictionary) (http.Handler, error)
 	current atomic.Pointer[http.Handler]
 
@@ -83,7 +84,7 @@ func (p *livePages) open(c config, store index.Store, titles map[string]string, 
 		p.titles = titles
 	}
 	p.make = func(d *classify.Dictionary) (http.Handler, error) {
-		return dictionaryPages(c, d, store, p.logger, p.titles, watch, live, p.sender)
+		return dictionaryPages(c, d, store, p.logger, p.titles, watch, live, p.sender, func(o *triage.Options) { o.Searches = p.saved })
 	}
 	p.mu.Unlock()
 	if live != nil {

@@ -70,6 +70,10 @@ func runServe(ctx context.Context, std stdio, args []string) error {
 		return err
 	}
 	defer users.Close()
+	if pages.saved, err = openSearches(ctx, c); err != nil {
+		return err
+	}
+	defer pages.saved.Close()
 	if c.Accounts.Required, err = loginRequired(ctx, c, users); err != nil {
 		return err
 	}
@@ -136,10 +140,13 @@ func newPages(c config, store index.Store, logger *slog.Logger, titles map[strin
 
 // dictionaryPages is newPages with the names of a dictionary; live, when not
 // nil, tells what is wrong with its edits.
-func dictionaryPages(c config, dict *classify.Dictionary, store index.Store, logger *slog.Logger, titles map[string]string, watch *crawlWatch, live *classify.Live, sender *sender) (http.Handler, error) {
+func dictionaryPages(c config, dict *classify.Dictionary, store index.Store, logger *slog.Logger, titles map[string]string, watch *crawlWatch, live *classify.Live, sender *sender, more ...func(*triage.Options)) (http.Handler, error) {
 	opts := triage.Options{Store: store, Categories: dict.Categories, Names: dict.Names(), Sources: titles, Logger: logger, Language: c.Language, Hosts: c.hosts(), User: pageUser, Account: c.Accounts.Required == "on",
 		Digest: withReceivers(digestHandler(c, store, dict.Categories, logger), sender), Original: originalOf(c), Health: sender.health(health(watch, live)),
-		Subscriptions: sender.pages()}
+		Subscriptions: sender.pages(), APIRate: c.API.Rate, APIBurst: c.API.Burst}
+	for _, change := range more {
+		change(&opts)
+	}
 	if watch != nil {
 		opts.Crawl = crawlStatus(watch, live)
 	}
