@@ -124,7 +124,7 @@ type apiVerified struct {
 
 func (s *Server) apiVerification(w http.ResponseWriter, r *http.Request) {
 	v := s.verify(r.Context(), false)
-	writeJSON(w, http.StatusOK, apiVerified{At: v.At, State: v.State, Problem: v.Problem})
+	writeJSON(w, http.StatusOK, apiVerified(v))
 }
 
 // apiSubscription is a Subscription as the API names its parts.
