@@ -246,7 +246,7 @@ func TestRolesMayDoWhatIsTheirs(t *testing.T) {
 		{"GET", "/api/audit", []Role{RoleAnalyst, RoleOperator, RoleAdmin}}, {"GET", "/api/audit/verification", []Role{RoleAnalyst, RoleOperator, RoleAdmin}},
 		{"GET", "/api/export", []Role{RoleAnalyst, RoleInvestigator, RoleAdmin}}, {"GET", "/api/openapi.json", all}, {"GET", "/api/searches", all},
 		{"POST", "/api/bulk", []Role{RoleAnalyst, RoleAdmin}}, {"POST", "/api/undo", []Role{RoleAnalyst, RoleAdmin}},
-		{"POST", "/api/searches", all}, {"DELETE", "/api/searches/1", all}, {"POST", "/searches", all}, {"POST", "/searches/1/drop", all},
+		{"POST", "/api/searches", all}, {"POST", "/post/1/reveal", all}, {"POST", "/api/records/1/reveal", all}, {"DELETE", "/api/searches/1", all}, {"POST", "/searches", all}, {"POST", "/searches/1/drop", all},
 		{"DELETE", "/api/records/1", []Role{RoleAdmin}}, {"POST", "/api/something", []Role{RoleAdmin}},
 		{"POST", "/post/1/triage", []Role{RoleAnalyst, RoleAdmin}}, {"POST", "/bulk", []Role{RoleAnalyst, RoleAdmin}}, {"POST", "/undo", []Role{RoleAnalyst, RoleAdmin}},
 		{"POST", "/api/records/1/triage", []Role{RoleAnalyst, RoleAdmin}}, {"POST", "/subscriptions/a/test", []Role{RoleOperator, RoleAdmin}},

@@ -122,6 +122,8 @@ func (g *Guard) needs(r *http.Request) Permission {
 		return Manage
 	case path == "/bulk", path == "/undo", path == "/api/bulk", path == "/api/undo", strings.HasPrefix(path, "/post/") && strings.HasSuffix(path, "/triage"), strings.HasPrefix(path, "/api/records/") && strings.HasSuffix(path, "/triage"):
 		return Decide
+	case strings.HasSuffix(path, "/reveal") && (strings.HasPrefix(path, "/post/") || strings.HasPrefix(path, "/api/records/")):
+		return Read // with a reason, which the trail keeps
 	case path == "/logout", path == "/account", strings.HasPrefix(path, "/account/"):
 		return Read
 	case strings.HasPrefix(path, "/subscriptions/"):

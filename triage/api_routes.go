@@ -9,6 +9,7 @@ func (s *Server) apiRoutes() {
 	s.mux.HandleFunc("GET /api/records/{id}/audit", s.apiRecordAudit)
 	s.mux.HandleFunc("GET /api/records/{id}/original", s.getOriginal)
 	s.mux.HandleFunc("POST /api/records/{id}/triage", s.apiTriage)
+	s.mux.HandleFunc("POST /api/records/{id}/reveal", s.apiReveal)
 	s.mux.HandleFunc("GET /api/facets", s.apiFacets)
 	s.mux.HandleFunc("GET /api/campaigns/{id}", s.apiCampaign)
 	s.mux.HandleFunc("POST /api/bulk", s.apiBulk)

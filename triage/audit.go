@@ -22,7 +22,7 @@ const (
 )
 
 // auditActions are the actions that stores and this package write.
-var auditActions = [...]string{"status", "assign", "tag", "untag", "comment", "export"}
+var auditActions = [...]string{"status", "assign", "tag", "untag", "comment", "export", "reveal"}
 
 // verification is the trail's last check.
 type verification struct {

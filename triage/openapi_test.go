@@ -304,6 +304,8 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"POST /api/bulk", "/api/bulk", `{"items":[],"status":"reviewing"}`, 422, false},
 		{"POST /api/undo", "/api/undo", `{}`, 200, true},
 		{"POST /api/undo", "/api/undo", `{"request_id":"bulk:none"}`, 404, true},
+		{"POST /api/records/{id}/reveal", "/api/records/" + id + "/reveal", `{"reason":"case"}`, 200, true},
+		{"POST /api/records/{id}/reveal", "/api/records/" + id + "/reveal", `{"reason":"other"}`, 422, true},
 		{"GET /api/audit", "/api/audit?limit=3&actor=mei", "", 200, true},
 		{"GET /api/audit/verification", "/api/audit/verification", "", 200, true},
 		{"GET /api/export", "/api/export?q=%E9%80%80%E4%BF%9D", "", 200, true},

@@ -12,6 +12,7 @@ import (
 
 	"qingyuan/classify"
 	"qingyuan/index"
+	"qingyuan/mask"
 )
 
 // pageSize is how many records a page of the queue shows.
@@ -132,7 +133,7 @@ type tagged struct{ ID, Name, Class string }
 // contact is a way to reach somebody, with the posts that name it too.
 type contact struct {
 	Type, Value, Raw string
-	Query            string // of the posts that name it
+	Query            string // of the posts that name it; empty when it is masked
 	Count            int    // how many; 0 when not counted
 }
 
@@ -155,7 +156,11 @@ func contactsOf(v classify.Verdict) []contact {
 		if slices.Contains(index.EntityTypes[:], e.Type) {
 			field = e.Type
 		}
-		out = append(out, contact{Type: e.Type, Value: e.Value, Raw: e.Raw, Query: term(field, e.Value)})
+		c := contact{Type: e.Type, Value: e.Value, Raw: e.Raw}
+		if !mask.Hidden(e.Value) {
+			c.Query = term(field, e.Value)
+		}
+		out = append(out, c)
 	}
 	return out
 }

@@ -94,6 +94,12 @@ type Options struct {
 	Original OriginalFunc
 	// Searches keeps the users' saved searches; nil leaves them out.
 	Searches *Searches
+	// MaskContacts says from whose requests contacts are hidden until they ask for
+	// them with a reason; nil hides none.
+	MaskContacts func(*http.Request) bool
+	// Session tells a user's sessions apart: what one asked for is not shown in
+	// another. Nil takes a user's sessions as one.
+	Session func(*http.Request) string
 	// APIRate is how many requests a second each user and each token may send to
 	// the API in the long run, APIBurst how many at once; 0 is 20 and 200.
 	APIRate  float64
@@ -124,6 +130,9 @@ type Server struct {
 	account       bool
 	searches      *Searches
 	limiter       *limiter
+	maskContacts  func(*http.Request) bool
+	session       func(*http.Request) string
+	reveals       reveals
 	openAPI       []byte
 
 	cross     *http.CrossOriginProtection
@@ -154,6 +163,7 @@ func New(opts Options) (*Server, error) {
 		cross: http.NewCrossOriginProtection(), mux: http.NewServeMux(),
 		templates: map[string]*template.Template{}, assets: map[string]asset{},
 	}
+	s.store, s.maskContacts, s.session = maskingStore{opts.Store}, opts.MaskContacts, opts.Session
 	s.searches, s.limiter = opts.Searches, newLimiter(opts.APIRate, opts.APIBurst)
 	if s.language == "" {
 		s.language = "zh"
@@ -208,6 +218,7 @@ func (s *Server) routes() {
 	s.mux.HandleFunc("GET /export.jsonl", s.getJSONL)
 	s.mux.HandleFunc("GET /export.xlsx", s.getXLSX)
 	s.mux.HandleFunc("GET /healthz", s.getHealth)
+	s.mux.HandleFunc("POST /post/{id}/reveal", s.postReveal)
 	if s.searches != nil {
 		s.mux.HandleFunc("POST /searches", s.postSearch)
 		s.mux.HandleFunc("POST /searches/{id}/drop", s.postDropSearch)

@@ -81,8 +81,8 @@ func (s *Server) funcs(lang string) template.FuncMap {
 			return plain(note)
 		},
 		"auditValue": func(action, value string) string {
-			if action == "status" {
-				return label(lang, "status", value)
+			if action == "status" || action == "reveal" {
+				return label(lang, action, value)
 			}
 			return plain(value)
 		},

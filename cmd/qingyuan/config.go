@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"qingyuan/accounts"
 	"qingyuan/strictyaml"
 )
 
@@ -57,7 +58,7 @@ func defaultConfig() config {
 		Data: "./data", Addr: "127.0.0.1:8686", Language: "zh", Sites: "configs/sites",
 		Crawl:         crawlConfig{Workers: 8, Tries: 5},
 		Archive:       archiveConfig{Enabled: true, MaxFile: 512},
-		Subscriptions: "configs/subscriptions", Mail: mailConfig{Port: 587, TLS: "starttls"}, Accounts: accountsConfig{Required: "auto"}, API: apiConfig{Rate: 20, Burst: 200},
+		Subscriptions: "configs/subscriptions", Mail: mailConfig{Port: 587, TLS: "starttls"}, Accounts: accountsConfig{Required: "auto", MaskContacts: []accounts.Role{accounts.RoleOperator, accounts.RoleInvestigator}}, API: apiConfig{Rate: 20, Burst: 200},
 		Log: logConfig{Level: "info", Format: "text"},
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"qingyuan/accounts"
 	"qingyuan/classify"
 	"qingyuan/crawler"
 	"qingyuan/digest"
@@ -143,7 +144,7 @@ func newPages(c config, store index.Store, logger *slog.Logger, titles map[strin
 func dictionaryPages(c config, dict *classify.Dictionary, store index.Store, logger *slog.Logger, titles map[string]string, watch *crawlWatch, live *classify.Live, sender *sender, more ...func(*triage.Options)) (http.Handler, error) {
 	opts := triage.Options{Store: store, Categories: dict.Categories, Names: dict.Names(), Sources: titles, Logger: logger, Language: c.Language, Hosts: c.hosts(), User: pageUser, Account: c.Accounts.Required == "on",
 		Digest: withReceivers(digestHandler(c, store, dict.Categories, logger), sender), Original: originalOf(c), Health: sender.health(health(watch, live)),
-		Subscriptions: sender.pages(), APIRate: c.API.Rate, APIBurst: c.API.Burst}
+		Subscriptions: sender.pages(), MaskContacts: hidesContacts(c.Accounts), Session: accounts.SessionKey, APIRate: c.API.Rate, APIBurst: c.API.Burst}
 	for _, change := range more {
 		change(&opts)
 	}
