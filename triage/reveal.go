@@ -159,8 +159,8 @@ func (s maskingStore) Comments(ctx context.Context, id string) ([]index.Comment,
 	return list, nil
 }
 
-// Audit implements index.Store. The remarks on records are hidden as a whole:
-// they are about many records, and each has its own page.
+// Audit implements index.Store. Remarks on records and the queries of exports
+// are hidden as a whole: they are about many records, and each has its own page.
 func (s maskingStore) Audit(ctx context.Context, id string, before int64, limit int) ([]index.AuditRow, error) {
 	rows, err := s.Store.Audit(ctx, id, before, limit)
 	v := viewerOf(ctx)
@@ -170,8 +170,11 @@ func (s maskingStore) Audit(ctx context.Context, id string, before int64, limit 
 	for i, row := range rows {
 		switch {
 		case row.RecordID != "" && !v.hides(row.RecordID):
-		case row.Action == "comment":
+		case row.Action == "comment" || row.Action == "reveal":
 			rows[i].Note = "****"
+		case row.Action == "export": // its query may ask for a contact
+			count, _, _ := strings.Cut(row.Note, ":")
+			rows[i].Note = count + ": ****"
 		case row.Action != "status": // a reason's id
 			rows[i].Note = mask.Numbers(row.Note)
 		}

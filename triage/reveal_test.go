@@ -84,6 +84,7 @@ func TestContactsAreHiddenWhereverTheyStand(t *testing.T) {
 		paths = append(paths, "/post/"+rec.Post.ID, "/api/records/"+rec.Post.ID, "/api/records/"+rec.Post.ID+"/audit")
 	}
 	seen := map[string]bool{}
+	as("mei", "/export.csv?q=shangan_lz88")
 	as("mei", "/overview") // what one sees is not kept for the other
 	for _, path := range paths {
 		page, open := as("ines", path), as("mei", path)
