@@ -108,18 +108,22 @@ func (g *Guard) needs(r *http.Request) Permission {
 	}
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
 		switch {
-		case strings.HasPrefix(path, "/export"):
+		case strings.HasPrefix(path, "/export"), path == "/api/export":
 			return Export
-		case path == "/audit":
+		case path == "/audit", path == "/api/audit", strings.HasPrefix(path, "/api/audit/"):
 			return Audit
 		}
 		return Read
 	}
 	switch {
+	case path == "/api/searches", path == "/searches", strings.HasPrefix(path, "/api/searches/"), strings.HasPrefix(path, "/searches/"):
+		return Read // everybody keeps his own
 	case r.Method != http.MethodPost:
 		return Manage
-	case path == "/bulk", path == "/undo", strings.HasPrefix(path, "/post/") && strings.HasSuffix(path, "/triage"), strings.HasPrefix(path, "/api/records/") && strings.HasSuffix(path, "/triage"):
+	case path == "/bulk", path == "/undo", path == "/api/bulk", path == "/api/undo", strings.HasPrefix(path, "/post/") && strings.HasSuffix(path, "/triage"), strings.HasPrefix(path, "/api/records/") && strings.HasSuffix(path, "/triage"):
 		return Decide
+	case strings.HasSuffix(path, "/reveal") && (strings.HasPrefix(path, "/post/") || strings.HasPrefix(path, "/api/records/")):
+		return Read // with a reason, which the trail keeps
 	case path == "/logout", path == "/account", strings.HasPrefix(path, "/account/"):
 		return Read
 	case path == "/dictionary/try": // changes nothing
@@ -216,7 +220,7 @@ func (g *Guard) askLogin(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="qingyuan"`)
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
 		w.WriteHeader(http.StatusUnauthorized)
-		fmt.Fprintln(w, `{"error":{"code":"unauthorized","message":"a valid token is needed","remedy":"send Authorization: Bearer TOKEN; make one under /account"}}`)
+		g.writeFault(w, r, "unauthorized", "problem.unauthorized")
 		return
 	}
 	back := "/"

@@ -55,7 +55,7 @@ func (g *Guard) lang(r *http.Request) string {
 func (g *Guard) render(w http.ResponseWriter, r *http.Request, status int, page string, v view) {
 	v.Lang, v.Shape, v.Roles, v.Min = g.lang(r), g.opts.Shape, Roles[:], minPassword
 	v.Me, _ = CurrentUser(r)
-	for _, p := range [...]Permission{Read, Decide, Export} {
+	for _, p := range TokenScopes {
 		if v.Me.Role.May(p) {
 			v.Scopes = append(v.Scopes, p)
 		}
@@ -74,10 +74,9 @@ func (g *Guard) render(w http.ResponseWriter, r *http.Request, status int, page 
 
 func (g *Guard) problem(w http.ResponseWriter, r *http.Request, status int, key string) {
 	if strings.HasPrefix(r.URL.Path, "/api/") {
-		msg, _ := word("en", "problem."+key)
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
 		w.WriteHeader(status)
-		fmt.Fprintf(w, `{"error":{"code":%q,"message":%q}}`+"\n", key, msg)
+		g.writeFault(w, r, key, "problem."+key)
 		return
 	}
 	words, _ := word(g.lang(r), "problem."+key)

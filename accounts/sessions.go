@@ -187,6 +187,9 @@ type Token struct {
 // tokenPrefix lets scanners of source code find tokens that were left there.
 const tokenPrefix = "qingyuan_"
 
+// TokenScopes are the permissions that a token can have, if its user has them.
+var TokenScopes = [...]Permission{Read, Decide, Export, Audit}
+
 // NewToken makes a token for a user; the secret is shown once.
 func (d *DB) NewToken(ctx context.Context, name, label string, scopes []Permission, life time.Duration) (secret string, err error) {
 	u, err := d.User(ctx, name)
@@ -194,10 +197,10 @@ func (d *DB) NewToken(ctx context.Context, name, label string, scopes []Permissi
 		return "", err
 	}
 	if len(scopes) == 0 {
-		return "", errors.New("a token without scopes may do nothing; give it read, decide or export")
+		return "", errors.New("a token without scopes may do nothing; give it read, decide, export or audit")
 	}
 	for _, s := range scopes {
-		if !slices.Contains([]Permission{Read, Decide, Export}, s) || !u.Role.May(s) {
+		if !slices.Contains(TokenScopes[:], s) || !u.Role.May(s) {
 			return "", fmt.Errorf("a token of %s cannot have the scope %q", name, s)
 		}
 	}

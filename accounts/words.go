@@ -32,5 +32,7 @@ var words = map[string][2]string{
 	"problem.differ": {"两次输入不一致。", "The two do not agree."}, "problem.exists": {"这个用户名已被使用。", "This name is taken."}, "problem.last_admin": {"这是最后一名管理员，请先指定另一名。", "This is the last admin; make another one first."},
 	"problem.no_user": {"没有这个用户，或已停用。", "There is no such user, or he is disabled."}, "problem.internal": {"系统出错，详情见日志。", "Something failed; the log says what."}, "problem.forbidden": {"您的角色不能进行这项操作。", "Your role may not do this."},
 	"problem.cross": {"表单来自其他网站，已拒绝。", "The form came from another site and was refused."}, "problem.form": {"表单内容有误。", "The form is not right."}, "problem.link": {"链接无效、已用过或已过期，请向管理员索取新的链接。", "The link is not valid, was used or has expired; ask an admin for a new one."},
+	"problem.unauthorized": {"需要有效的令牌或登录。", "A valid token or a login is needed."}, "problem.unauthorized.remedy": {"请发送 Authorization: Bearer 令牌；在“我的账号”中新建。", "Send Authorization: Bearer TOKEN; make one under /account."},
+	"problem.forbidden.remedy": {"请向管理员申请角色，或新建含所需权限的令牌。", "Ask an admin for another role, or make a token with the scope that is needed."}, "scope.audit": {"审计", "audit trail"},
 	"problem.token": {"请至少选择一项权限，用途不超过 100 字节。", "Choose at least one scope; the label holds up to 100 bytes."}, "problem.name": {"用户名为小写字母、数字、点和连字符，最多 64 个。", "A user name holds up to 64 lower-case letters, digits, dots and hyphens."},
 }

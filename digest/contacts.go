@@ -10,6 +10,7 @@ import (
 
 	"qingyuan/classify"
 	"qingyuan/index"
+	"qingyuan/mask"
 )
 
 // Limits of the look-up of earlier contacts.
@@ -59,7 +60,7 @@ func (b *builder) contacts(ctx context.Context, f *findings) error {
 func (b *builder) contact(k contactKey) Contact {
 	value := k.value
 	if !b.opts.ShowContacts {
-		value = maskContact(k.kind, value)
+		value = mask.Contact(k.kind, value)
 	}
 	return Contact{Type: k.kind, Value: cut(defang(clean(value)), 60)}
 }

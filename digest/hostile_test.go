@@ -12,6 +12,7 @@ import (
 
 	"qingyuan/classify"
 	"qingyuan/index"
+	"qingyuan/mask"
 )
 
 // hostile are texts that want to be more than text.
@@ -148,8 +149,8 @@ func TestMaskContact(t *testing.T) {
 		{"bank_card", "6222000011112222333", "****2333"}, {"email", "someone@mail.example", "so****e@mail.example"}, {"url", "https://u:p@www.kadai88.example/a?b", "ka****8.example/…"},
 		{"url", "t.me/x", "**.me/…"}, {"email", "nothing", "no****g"}, {"wechat", "微信号是这个很长的", "微信号****长的"},
 	} {
-		if got := maskContact(c.kind, c.in); got != c.want {
-			t.Errorf("maskContact(%s, %q) = %q, want %q", c.kind, c.in, got, c.want)
+		if got := mask.Contact(c.kind, c.in); got != c.want {
+			t.Errorf("mask.Contact(%s, %q) = %q, want %q", c.kind, c.in, got, c.want)
 		}
 	}
 }
@@ -162,7 +163,7 @@ func TestCleanDefangAndNumbers(t *testing.T) {
 		{clean, " a\t\r\n b\u3000c ", "a b c"}, {clean, "停\u200b息\u202e挂\x1b账", "停息挂账"}, {clean, "e\u0301\u0302\u0303\u0304", "e\u0301\u0302"}, {clean, "❤\ufe0f信", "❤信"},
 		{defang, "见 https://a.b.example/x.html 和HTTP://c.example", "见 hxxps://a[.]b[.]example/x[.]html 和hxxp://c[.]example"}, {defang, "费率 0.38%，v2.5，停.息", "费率 0.38%，v2.5，停.息"},
 		{defang, "http", "http"}, {defang, "https://", "hxxps://"}, {defang, "http:", "hxxp:"},
-		{maskNumbers, "打 199 0000 1234 吧", "打 199**** 吧"}, {maskNumbers, "2026-11-21", "202****"}, {maskNumbers, "20 万 15 点", "20 万 15 点"}, {maskNumbers, "①③⑧零零0000", "①③⑧零零0000"}, {maskNumbers, "１３８－0000", "１３８－0000"},
+		{mask.Numbers, "打 199 0000 1234 吧", "打 199**** 吧"}, {mask.Numbers, "2026-11-21", "202****"}, {mask.Numbers, "20 万 15 点", "20 万 15 点"}, {mask.Numbers, "①③⑧零零0000", "①③⑧零零0000"}, {mask.Numbers, "１３８－0000", "１３８－0000"},
 	} {
 		if got := c.fn(c.in); got != c.want {
 			t.Errorf("%q → %q, want %q", c.in, got, c.want)

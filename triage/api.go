@@ -3,11 +3,9 @@ package triage
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
 	"slices"
 	"strconv"
@@ -16,45 +14,45 @@ import (
 	"qingyuan/index"
 )
 
-func writeJSON(w http.ResponseWriter, status int, v any) {
-	data, err := json.Marshal(v)
-	if err != nil {
-		http.Error(w, `{"error":{"code":"internal"}}`, http.StatusInternalServerError)
-		return
+// number reads a whole number of the address from least to most; absent is 0.
+// It answers itself when it is none.
+func (s *Server) number(w http.ResponseWriter, r *http.Request, name string, least, most int64) (int64, bool) {
+	value := r.URL.Query().Get(name)
+	if value == "" {
+		return 0, true
 	}
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	w.WriteHeader(status)
-	w.Write(append(data, '\n'))
+	n, err := strconv.ParseInt(value, 10, 64)
+	if err != nil || n < least || n > most {
+		s.refuse(w, r, http.StatusBadRequest, "number", name, least, most)
+		return 0, false
+	}
+	return n, true
 }
 
-// apiFault is the body of an answer that is not 2xx, under "error".
-type apiFault struct {
-	Code     string        `json:"code"`
-	Problem  string        `json:"problem"`
-	Remedy   string        `json:"remedy,omitempty"`
-	Position int           `json:"position,omitempty"` // in the query, runes from 1
-	Triage   *index.Triage `json:"triage,omitempty"`   // the current one, on a conflict
-}
-
-func apiError(w http.ResponseWriter, status int, code, problem, remedy string) {
-	writeJSON(w, status, map[string]apiFault{"error": {Code: code, Problem: problem, Remedy: remedy}})
-}
+// maxOffset is the largest number of hits that offset may skip; the cursor has
+// no such bound.
+const maxOffset = 100_000
 
 func (s *Server) apiSearch(w http.ResponseWriter, r *http.Request) {
+	s.searchPage(w, r, r.URL.Query().Get("q"))
+}
+
+// searchPage answers with one page of what a query finds.
+func (s *Server) searchPage(w http.ResponseWriter, r *http.Request, query string) {
 	v := r.URL.Query()
-	q := index.Query{Text: v.Get("q"), Sort: index.Sort(v.Get("sort")), After: v.Get("after")}
-	for key, field := range map[string]*int{"limit": &q.Limit, "offset": &q.Offset} {
-		if v.Get(key) == "" {
-			continue
-		}
-		n, err := strconv.Atoi(v.Get(key))
-		if err != nil {
-			apiError(w, http.StatusBadRequest, "invalid", fmt.Sprintf("%s is not a number", key), "leave it out or write a number")
-			return
-		}
-		*field = n
+	limit, ok := s.number(w, r, "limit", 1, index.MaxLimit)
+	if !ok {
+		return
 	}
-	page, err := s.store.Search(r.Context(), q)
+	offset, ok := s.number(w, r, "offset", 0, maxOffset)
+	if !ok {
+		return
+	}
+	if sort := index.Sort(v.Get("sort")); sort != "" && !sort.Valid() {
+		s.refuse(w, r, http.StatusBadRequest, "sort")
+		return
+	}
+	page, err := s.store.Search(r.Context(), index.Query{Text: query, Sort: index.Sort(v.Get("sort")), After: v.Get("after"), Limit: int(limit), Offset: int(offset)})
 	if err != nil {
 		s.apiStoreError(w, r, err)
 		return
@@ -65,24 +63,13 @@ func (s *Server) apiSearch(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, page)
 }
 
-func (s *Server) apiStoreError(w http.ResponseWriter, r *http.Request, err error) {
-	var query *index.QueryError
-	switch {
-	case errors.As(err, &query):
-		writeJSON(w, http.StatusBadRequest, map[string]apiFault{"error": {Code: "query", Problem: query.Problem, Remedy: query.Remedy, Position: query.Pos + 1}})
-	case errors.Is(err, index.ErrInvalid):
-		apiError(w, http.StatusBadRequest, "invalid", err.Error(), "")
-	default:
-		s.storeProblem(w, r, err)
-	}
-}
-
 // apiDetail is a record with all that belongs to it.
 type apiDetail struct {
 	Record    index.Record     `json:"record"`
 	Comments  []index.Comment  `json:"comments"`
 	Revisions []index.Revision `json:"revisions"`
-	Audit     []index.AuditRow `json:"audit"`
+	Audit     []index.AuditRow `json:"audit"`                // newest first
+	AuditNext int64            `json:"audit_next,omitempty"` // before which older rows are asked for
 }
 
 func (s *Server) apiRecord(w http.ResponseWriter, r *http.Request) {
@@ -102,7 +89,11 @@ func (s *Server) apiRecord(w http.ResponseWriter, r *http.Request) {
 	}
 	if err == nil {
 		var rows []index.AuditRow
-		rows, err = s.store.Audit(r.Context(), id, 0, maxHistory)
+		rows, err = s.store.Audit(r.Context(), id, 0, maxHistory+1)
+		if len(rows) > maxHistory {
+			rows = rows[:maxHistory]
+			d.AuditNext = rows[maxHistory-1].Seq
+		}
 		d.Audit = append(d.Audit, rows...)
 	}
 	if err != nil {
@@ -112,9 +103,9 @@ func (s *Server) apiRecord(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, d)
 }
 
-// apiChange is the body of POST /api/records/{id}/triage.
-type apiChange struct {
-	Version  *int64   `json:"version"` // required: of the triage that was seen
+// apiAct is what a change of one record and of many have in common. Absent
+// fields stay as they are.
+type apiAct struct {
 	Status   string   `json:"status"`
 	Reason   string   `json:"reason"`
 	Assignee *string  `json:"assignee"`
@@ -123,38 +114,60 @@ type apiChange struct {
 	Comment  string   `json:"comment"`
 }
 
-func (s *Server) apiTriage(w http.ResponseWriter, r *http.Request) {
-	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-		apiError(w, http.StatusUnsupportedMediaType, "media_type", "the body is not JSON", "send Content-Type: application/json")
-		return
-	}
-	var c apiChange
-	dec := json.NewDecoder(r.Body)
-	dec.DisallowUnknownFields()
-	err := dec.Decode(&c)
-	if err == nil {
-		if _, extra := dec.Token(); extra != io.EOF {
-			err = errors.New("there is more than one value")
-		}
+// apiChange is the body of POST /api/records/{id}/triage.
+type apiChange struct {
+	Version *int64 `json:"version"` // required: of the triage that was seen
+	apiAct
+}
+
+// fault returns the code of what is wrong with an act, with what its text
+// needs, or "".
+func (c apiAct) fault() (code string, args []any) {
+	badTag := func(t string) bool {
+		return strings.TrimSpace(t) == "" || len(t) > index.MaxTag
 	}
 	switch {
-	case tooLarge(err):
-		s.problem(w, r, http.StatusRequestEntityTooLarge, "error.too_large")
-		return
-	case err != nil:
-		apiError(w, http.StatusBadRequest, "json", err.Error(), "send one object with version, status, reason, assignee, add_tags, drop_tags, comment")
-		return
-	case c.Version == nil:
-		apiError(w, http.StatusBadRequest, "version", "version is missing", "send the triage version of the record you saw")
-		return
+	case c.Status != "" && !slices.Contains(index.Statuses[:], index.Status(c.Status)):
+		return "status", []any{statusList()}
 	case c.Status == string(index.StatusDismissed) && c.Reason == "other" && strings.TrimSpace(c.Comment) == "":
-		apiError(w, http.StatusUnprocessableEntity, "comment", `a dismissal for the reason "other" needs a comment`, "say in comment why the record is dismissed")
-		return
+		return "comment", nil
 	case c.Status == string(index.StatusDismissed) && !slices.Contains(dismissReasons[:], c.Reason):
-		apiError(w, http.StatusUnprocessableEntity, "reason", fmt.Sprintf("%q is no reason to dismiss", c.Reason), "use one of "+strings.Join(dismissReasons[:], ", "))
-		return
+		return "reason", []any{strings.Join(dismissReasons[:], ", ")}
 	case c.Assignee != nil && (len(*c.Assignee) > maxAssignee || strings.ContainsFunc(*c.Assignee, acts)):
-		apiError(w, http.StatusUnprocessableEntity, "assignee", "the assignee is not a short plain name", "")
+		return "assignee", []any{maxAssignee}
+	case len(c.Comment) > index.MaxComment:
+		return "long_comment", []any{index.MaxComment}
+	case slices.ContainsFunc(c.AddTags, badTag):
+		return "tag", []any{index.MaxTag}
+	}
+	return "", nil
+}
+
+func statusList() string {
+	names := make([]string, len(index.Statuses))
+	for i, st := range index.Statuses {
+		names[i] = string(st)
+	}
+	return strings.Join(names, ", ")
+}
+
+// change is the act as the store takes it.
+func (c apiAct) change(actor, request string) index.TriageChange {
+	return index.TriageChange{Actor: actor, Status: index.Status(c.Status), Reason: c.Reason, Assignee: c.Assignee, AddTags: c.AddTags,
+		DropTags: c.DropTags, Comment: c.Comment, RequestID: request}
+}
+
+func (s *Server) apiTriage(w http.ResponseWriter, r *http.Request) {
+	var c apiChange
+	if !s.readJSON(w, r, &c, false) {
+		return
+	}
+	if c.Version == nil {
+		s.refuse(w, r, http.StatusBadRequest, "version")
+		return
+	}
+	if code, args := c.fault(); code != "" {
+		s.refuse(w, r, http.StatusUnprocessableEntity, code, args...)
 		return
 	}
 	rec, err := s.store.Get(r.Context(), r.PathValue("id"))
@@ -162,14 +175,13 @@ func (s *Server) apiTriage(w http.ResponseWriter, r *http.Request) {
 		s.apiStoreError(w, r, err)
 		return
 	}
-	after, err := s.act(r.Context(), rec, *c.Version, index.TriageChange{Actor: s.user(r), Status: index.Status(c.Status), Reason: c.Reason,
-		Assignee: c.Assignee, AddTags: c.AddTags, DropTags: c.DropTags, Comment: c.Comment, RequestID: "act:" + rand.Text()})
+	after, err := s.act(r.Context(), rec, *c.Version, c.change(s.user(r), "act:"+rand.Text()))
 	if errors.Is(err, index.ErrConflict) {
-		fault := apiFault{Code: "conflict", Problem: "somebody else changed the record", Remedy: "look at triage and send its version"}
+		fault := s.fault(r, "conflict")
 		if rec, err := s.store.Get(r.Context(), rec.Post.ID); err == nil {
 			fault.Triage = &rec.Triage
 		}
-		writeJSON(w, http.StatusConflict, map[string]apiFault{"error": fault})
+		writeFault(w, http.StatusConflict, fault)
 		return
 	}
 	if err != nil {
@@ -181,6 +193,20 @@ func (s *Server) apiTriage(w http.ResponseWriter, r *http.Request) {
 
 // exporter is index.WriteCSV or index.WriteJSONL.
 type exporter func(context.Context, io.Writer, index.Store, index.Query) (int, error)
+
+// apiExport is GET /api/export: the format stands in the address.
+func (s *Server) apiExport(w http.ResponseWriter, r *http.Request) {
+	switch r.URL.Query().Get("format") {
+	case "", "jsonl":
+		s.getJSONL(w, r)
+	case "csv":
+		s.getCSV(w, r)
+	case "xlsx":
+		s.getXLSX(w, r)
+	default:
+		s.refuse(w, r, http.StatusBadRequest, "format")
+	}
+}
 
 func (s *Server) getCSV(w http.ResponseWriter, r *http.Request) {
 	s.export(w, r, "csv", "text/csv; charset=utf-8", index.WriteCSV)
@@ -207,6 +233,10 @@ func (s *Server) export(w http.ResponseWriter, r *http.Request, format, kind str
 	}
 	query := strings.TrimSpace(r.URL.Query().Get("q"))
 	page, err := s.store.Search(r.Context(), index.Query{Text: query, Limit: 1})
+	if err != nil && strings.HasPrefix(r.URL.Path, "/api/") {
+		s.apiStoreError(w, r, err)
+		return
+	}
 	if err != nil {
 		s.storeProblem(w, r, err)
 		return

@@ -22,7 +22,7 @@ const (
 )
 
 // auditActions are the actions that stores and this package write.
-var auditActions = [...]string{"status", "assign", "tag", "untag", "comment", "export", "dictionary_publish", "dictionary_rollback", "dictionary_failed"}
+var auditActions = [...]string{"status", "assign", "tag", "untag", "comment", "export", "reveal", "dictionary_publish", "dictionary_rollback", "dictionary_failed"}
 
 // verification is the trail's last check.
 type verification struct {
@@ -52,7 +52,7 @@ func (s *Server) getAudit(w http.ResponseWriter, r *http.Request) {
 	}
 	before, _ := strconv.ParseInt(q.Get("before"), 10, 64) // absent or odd: from the newest
 	before = max(before, 0)
-	next, err := s.auditRows(r.Context(), &v, before)
+	next, err := s.auditRows(r.Context(), &v, before, auditPage)
 	if err != nil {
 		s.storeProblem(w, r, err)
 		return
@@ -74,23 +74,24 @@ func (s *Server) getAudit(w http.ResponseWriter, r *http.Request) {
 	s.render(w, r, http.StatusOK, "audit", text(lang, "nav.audit"), v)
 }
 
-// auditRows reads rows that pass the filters, and returns where to go on, 0
-// at the end.
-func (s *Server) auditRows(ctx context.Context, v *auditView, before int64) (int64, error) {
+// auditRows reads up to limit rows that pass the filters, and returns where to
+// go on, 0 at the end. There may be fewer and more to come: it looks at
+// auditScan rows.
+func (s *Server) auditRows(ctx context.Context, v *auditView, before int64, limit int) (int64, error) {
 	for scanned := 0; scanned < auditScan; {
-		rows, err := s.store.Audit(ctx, v.Record, before, auditPage+1)
+		rows, err := s.store.Audit(ctx, v.Record, before, limit+1)
 		if err != nil {
 			return 0, err
 		}
-		more := len(rows) > auditPage
-		rows = rows[:min(len(rows), auditPage)]
+		more := len(rows) > limit
+		rows = rows[:min(len(rows), limit)]
 		for _, row := range rows {
 			scanned++
 			before = row.Seq
 			if v.Actor != "" && row.Actor != v.Actor || v.Action != "" && row.Action != v.Action {
 				continue
 			}
-			if v.Rows = append(v.Rows, row); len(v.Rows) == auditPage {
+			if v.Rows = append(v.Rows, row); len(v.Rows) == limit {
 				if !more && row.Seq == rows[len(rows)-1].Seq {
 					return 0, nil
 				}

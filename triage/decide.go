@@ -172,7 +172,7 @@ func (s *Server) postTriage(w http.ResponseWriter, r *http.Request) {
 // undoWindow is how long the last decision can be taken back by a key.
 const undoWindow = 10 * time.Minute
 
-// undoRows is how far back the trail is searched for it.
+// undoRows is how far back the trail is searched for it at least.
 const undoRows = 5000
 
 // postUndo takes back the visitor's last decision, one record's or a bulk
@@ -182,7 +182,7 @@ func (s *Server) postUndo(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	back := localPath(r.PostForm.Get("back"))
-	rows, err := s.store.Audit(r.Context(), "", 0, undoRows)
+	rows, err := s.recentRows(r.Context())
 	if err != nil {
 		s.storeProblem(w, r, err)
 		return

@@ -94,7 +94,7 @@ func dictProblem(lang string, err error) string {
 
 // refuse fills in what was wrong. It answers itself, and returns false, for an
 // error that is not the visitor's.
-func (s *Server) refuse(w http.ResponseWriter, r *http.Request, t *dictTabs, err error) bool {
+func (s *Server) refuseEdit(w http.ResponseWriter, r *http.Request, t *dictTabs, err error) bool {
 	lang := s.lang(r)
 	if t.Problem = dictProblem(lang, err); t.Problem != "" {
 		return true

@@ -9,6 +9,9 @@ import (
 	"strings"
 
 	"qingyuan/classify"
+	"qingyuan/index"
+	"qingyuan/mask"
+	"qingyuan/post"
 	"qingyuan/workbench"
 )
 
@@ -81,7 +84,7 @@ func (s *Server) showDraft(w http.ResponseWriter, r *http.Request, status int, t
 		v.Others, err = s.bench.Submitted()
 	}
 	if err != nil {
-		if s.refuse(w, r, &v.dictTabs, err) {
+		if s.refuseEdit(w, r, &v.dictTabs, err) {
 			s.render(w, r, http.StatusConflict, "dictdraft", text(lang, "dict.tab_draft"), v)
 		}
 		return
@@ -90,7 +93,7 @@ func (s *Server) showDraft(w http.ResponseWriter, r *http.Request, status int, t
 	s.fillDraft(&v, lang)
 	if v.Run, v.HasRun = s.bench.Run(workbench.RunBacktest, me); v.HasRun {
 		v.Stale = v.Run.Draft != v.Seen
-		s.fillRun(&v, lang)
+		s.fillRun(&v, lang, viewerOf(r.Context()) != nil)
 		if v.Run.Running() {
 			w.Header().Set("Refresh", "3")
 		}
@@ -140,7 +143,7 @@ func (t *dictTabs) addMistakes(err error) {
 	}
 }
 
-func (s *Server) fillRun(v *draftView, lang string) {
+func (s *Server) fillRun(v *draftView, lang string, hidden bool) {
 	b := v.Run.Backtest
 	for _, g := range [...]struct {
 		kind  string
@@ -149,20 +152,44 @@ func (s *Server) fillRun(v *draftView, lang string) {
 		group := changeGroup{Kind: g.kind, Tally: g.tally}
 		for _, c := range v.Run.Changes {
 			if c.Kinds[0] == g.kind {
-				group.Rows = append(group.Rows, s.changeRow(c, v.Run.Source.File == "", lang))
+				group.Rows = append(group.Rows, s.changeRow(c, v.Run.Source.File == "", lang, hidden))
 			}
 		}
 		v.Groups = append(v.Groups, group)
 	}
 }
 
-func (s *Server) changeRow(c classify.BacktestChange, linked bool, lang string) changeRow {
+// changeRow shows a change; contacts of its post are hidden from whom they are
+// hidden elsewhere.
+func (s *Server) changeRow(c classify.BacktestChange, linked bool, lang string, hidden bool) changeRow {
+	if hidden {
+		c = s.hideChange(c)
+	}
 	head := []rune(strings.TrimSpace(c.Title + " " + c.Text))
 	row := changeRow{BacktestChange: c, Linked: linked, Head: string(head[:min(len(head), 120)])}
 	for _, d := range c.Reasons[:min(len(c.Reasons), 5)] {
 		row.Deltas = append(row.Deltas, deltaRow{Name: s.reasonName(classify.Reason{Kind: d.Kind, ID: d.ID, Category: d.Category, Weight: d.New}, lang), Text: d.Text, Old: d.Old, New: d.New})
 	}
 	return row
+}
+
+// hideChange hides contacts of the post in its text and in the reasons. A text
+// that cannot be read is left out whole.
+func (s *Server) hideChange(c classify.BacktestChange) classify.BacktestChange {
+	rec := index.Record{Post: post.Post{Title: c.Title, Text: c.Text}}
+	v, err := s.bench.Classifier().Classify(rec.Post)
+	if err != nil {
+		c.Title, c.Text, c.Reasons = "", "", nil
+		return c
+	}
+	rec.Verdict = v
+	shown := mask.Record(rec)
+	c.Title, c.Text = shown.Post.Title, shown.Post.Text
+	c.Reasons = slices.Clone(c.Reasons)
+	for i := range c.Reasons {
+		c.Reasons[i].Text = mask.Loose(c.Reasons[i].Text, rec)
+	}
+	return c
 }
 
 func dictNote(r *http.Request) string {
@@ -214,7 +241,7 @@ func (s *Server) postDraft(w http.ResponseWriter, r *http.Request) {
 	}
 	if err != nil {
 		tabs := s.dictTabs(r, "draft")
-		if s.refuse(w, r, &tabs, err) {
+		if s.refuseEdit(w, r, &tabs, err) {
 			s.showDraft(w, r, http.StatusConflict, tabs, author)
 		}
 		return
@@ -243,7 +270,7 @@ func (s *Server) postBacktest(w http.ResponseWriter, r *http.Request) {
 		}
 		if err != nil {
 			tabs := s.dictTabs(r, "draft")
-			if s.refuse(w, r, &tabs, err) {
+			if s.refuseEdit(w, r, &tabs, err) {
 				s.showDraft(w, r, http.StatusConflict, tabs, author)
 			}
 			return
@@ -319,7 +346,7 @@ func (s *Server) getDiff(w http.ResponseWriter, r *http.Request) {
 		s.problem(w, r, http.StatusNotFound, "error.no_entry")
 		return
 	case err != nil:
-		if s.refuse(w, r, &v.dictTabs, err) {
+		if s.refuseEdit(w, r, &v.dictTabs, err) {
 			s.render(w, r, http.StatusConflict, "dictdiff", text(s.lang(r), "dict.diff"), v)
 		}
 		return
@@ -354,7 +381,7 @@ func (s *Server) postRollback(w http.ResponseWriter, r *http.Request) {
 	n, _ := strconv.Atoi(r.PostForm.Get("version")) // 0 is refused
 	if _, err := s.bench.Rollback(r.Context(), s.user(r), n, dictNote(r), r.PostForm.Get("seen")); err != nil {
 		tabs := s.dictTabs(r, "versions")
-		if s.refuse(w, r, &tabs, err) {
+		if s.refuseEdit(w, r, &tabs, err) {
 			s.showVersions(w, r, http.StatusConflict, tabs)
 		}
 		return

@@ -211,7 +211,7 @@ func (s *Server) postEntry(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if err != nil {
-		if s.refuse(w, r, &v.dictTabs, err) {
+		if s.refuseEdit(w, r, &v.dictTabs, err) {
 			s.showEntry(w, r, http.StatusConflict, v, formValues(ref.Kind, r.PostForm, old.Values))
 		}
 		return

@@ -84,7 +84,7 @@ func (s *Server) postSuggest(w http.ResponseWriter, r *http.Request) {
 	}
 	if err != nil {
 		tabs := s.dictTabs(r, "suggest")
-		if s.refuse(w, r, &tabs, err) {
+		if s.refuseEdit(w, r, &tabs, err) {
 			s.showSuggest(w, r, http.StatusConflict, tabs)
 		}
 		return

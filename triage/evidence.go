@@ -27,6 +27,10 @@ func (s *Server) getEvidence(w http.ResponseWriter, r *http.Request) {
 		s.storeProblem(w, r, err)
 		return
 	}
+	if viewerOf(r.Context()).hides(rec.Post.ID) {
+		s.problem(w, r, http.StatusForbidden, "error.masked")
+		return
+	}
 	n, err := strconv.Atoi(r.PathValue("n"))
 	if err != nil || n < 0 || n >= len(rec.Post.Evidence) || s.evidence == nil {
 		s.problem(w, r, http.StatusNotFound, "error.no_evidence")

@@ -52,7 +52,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.problem(w, r, http.StatusForbidden, "error.cross_origin")
 		return
 	}
-	s.mux.ServeHTTP(w, r)
+	if !s.withinRate(w, r) {
+		return
+	}
+	s.mux.ServeHTTP(w, s.masked(r))
 }
 
 // hostAllowed reports whether the Host header names this machine's loopback or
@@ -164,6 +167,11 @@ func (s *Server) remember(w http.ResponseWriter, r *http.Request, name, value st
 
 // lang returns the language of the request's visitor.
 func (s *Server) lang(r *http.Request) string {
+	if strings.HasPrefix(r.URL.Path, "/api/") {
+		if lang := askedLanguage(r); lang != "" {
+			return lang
+		}
+	}
 	if c, err := r.Cookie(langCookie); err == nil && knownLanguage(c.Value) {
 		return c.Value
 	}

@@ -37,6 +37,10 @@ func (s *Server) getOriginal(w http.ResponseWriter, r *http.Request) {
 		s.storeProblem(w, r, err)
 		return
 	}
+	if viewerOf(r.Context()).hides(rec.Post.ID) {
+		s.problem(w, r, http.StatusForbidden, "error.masked")
+		return
+	}
 	if !s.hasOriginal(rec) {
 		s.problem(w, r, http.StatusNotFound, "error.no_original")
 		return

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"qingyuan/index"
+	"qingyuan/mask"
 )
 
 // Bounds of the overview.
@@ -114,7 +115,13 @@ func (s *Server) overview(ctx context.Context, lang string) (overviewView, error
 	if err := s.fillDays(ctx, &v); err != nil {
 		return v, err
 	}
-	v.Contacts, v.Counted, err = s.topContacts(ctx)
+	v.Contacts, v.Counted, err = s.topContacts(seesAll(ctx))
+	if viewerOf(ctx) != nil {
+		v.Contacts = slices.Clone(v.Contacts)
+		for i, c := range v.Contacts {
+			v.Contacts[i] = contact{Type: c.Type, Value: mask.Contact(c.Type, c.Value), Count: c.Count}
+		}
+	}
 	return v, err
 }
 

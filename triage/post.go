@@ -60,6 +60,9 @@ type postView struct {
 	DismissFor []choice
 	Statuses   []choice
 	Me         string
+	Masked     bool      // contacts are hidden from the visitor
+	Shown      time.Time // until when they are not
+	Reveals    []choice
 }
 
 // scored is a name with a share, for a bar.
@@ -125,6 +128,10 @@ func (s *Server) showPost(w http.ResponseWriter, r *http.Request, rec index.Reco
 	lang := s.lang(r)
 	v := s.postView(rec, lang)
 	v.Me, v.Original, v.Exhibits = s.user(r), s.hasOriginal(rec), s.exhibits(rec)
+	if who := viewerOf(r.Context()); who != nil {
+		v.Shown, v.Reveals = s.reveals.end(who.session, rec.Post.ID, s.now()), revealChoices(lang)
+		v.Masked = v.Shown.IsZero()
+	}
 	if err := s.fillPost(r.Context(), &v, lang); err != nil {
 		s.storeProblem(w, r, err)
 		return
@@ -252,11 +259,14 @@ func (s *Server) fillPost(ctx context.Context, v *postView, lang string) error {
 		if i == maxCounted {
 			break
 		}
+		if v.Contacts[i].Query == "" {
+			continue
+		}
 		if v.Contacts[i].Count, err = s.count(ctx, v.Contacts[i].Query); err != nil {
 			return err
 		}
 	}
-	if len(v.Contacts) > 0 {
+	if len(v.Contacts) > 0 && v.Contacts[0].Query != "" {
 		if v.SameLead, err = s.related(ctx, v.Contacts[0].Query, id, lang); err != nil {
 			return err
 		}

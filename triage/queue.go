@@ -12,6 +12,7 @@ import (
 
 	"qingyuan/classify"
 	"qingyuan/index"
+	"qingyuan/mask"
 )
 
 // pageSize is how many records a page of the queue shows.
@@ -82,6 +83,8 @@ type queueView struct {
 	Sorts     []choice
 	Fold      string // the same page folded, or with every record
 	Saved     []choice
+	Own       []ownSearch
+	CanSave   bool
 	Rows      []row
 	Total     int
 	Next      string
@@ -130,7 +133,7 @@ type tagged struct{ ID, Name, Class string }
 // contact is a way to reach somebody, with the posts that name it too.
 type contact struct {
 	Type, Value, Raw string
-	Query            string // of the posts that name it
+	Query            string // of the posts that name it; empty when it is masked
 	Count            int    // how many; 0 when not counted
 }
 
@@ -153,7 +156,11 @@ func contactsOf(v classify.Verdict) []contact {
 		if slices.Contains(index.EntityTypes[:], e.Type) {
 			field = e.Type
 		}
-		out = append(out, contact{Type: e.Type, Value: e.Value, Raw: e.Raw, Query: term(field, e.Value)})
+		c := contact{Type: e.Type, Value: e.Value, Raw: e.Raw}
+		if !mask.Hidden(e.Value) {
+			c.Query = term(field, e.Value)
+		}
+		out = append(out, c)
 	}
 	return out
 }
@@ -200,6 +207,10 @@ func (s *Server) getQueue(w http.ResponseWriter, r *http.Request) {
 	}
 	v.Saved = s.savedQueries(q, s.user(r), lang)
 	parts, err := splitQuery(q.Text, s.now().In(s.loc))
+	if err == nil {
+		v.CanSave = s.searches != nil
+		v.Own, err = s.ownSearches(r.Context(), q, s.user(r))
+	}
 	if err == nil {
 		err = s.fillQueue(req, parts, &v)
 	}
@@ -258,7 +269,7 @@ func (s *Server) savedQueries(q listQuery, user, lang string) []choice {
 		{"saved.unflagged", "flagged:false"},
 		{"saved.all", ""},
 	} {
-		out = append(out, choice{Name: text(lang, saved.key), Href: q.with(saved.query).href(), Active: q.Text == saved.query})
+		out = append(out, choice{Value: saved.query, Name: text(lang, saved.key), Href: q.with(saved.query).href(), Active: q.Text == saved.query})
 	}
 	return out
 }

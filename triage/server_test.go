@@ -388,9 +388,9 @@ func TestAPI(t *testing.T) {
 		"no version":        {"/api/records/" + id + "/triage", `{"status":"confirmed"}`, 400},
 		"unknown key":       {"/api/records/" + id + "/triage", `{"version":0,"state":"x"}`, 400},
 		"two values":        {"/api/records/" + id + "/triage", `{"version":0}{}`, 400},
-		"unknown status":    {"/api/records/" + id + "/triage", `{"version":0,"status":"gone"}`, 400},
+		"unknown status":    {"/api/records/" + id + "/triage", `{"version":0,"status":"gone"}`, 422},
 		"dismissed, no why": {"/api/records/" + id + "/triage", `{"version":0,"status":"dismissed"}`, 422},
-		"bad tag":           {"/api/records/" + id + "/triage", `{"version":0,"add_tags":[""]}`, 400},
+		"bad tag":           {"/api/records/" + id + "/triage", `{"version":0,"add_tags":[""]}`, 422},
 		"good":              {"/api/records/" + id + "/triage", `{"version":0,"status":"dismissed","reason":"duplicate"}`, 200},
 		"old version":       {"/api/records/" + id + "/triage", `{"version":7,"status":"new"}`, 409},
 	} {

@@ -207,7 +207,7 @@ func (s *Server) apiWhy(w http.ResponseWriter, r *http.Request) {
 		s.problem(w, r, http.StatusNotFound, "error.not_found")
 		return
 	case url == "":
-		apiError(w, http.StatusBadRequest, "invalid", "url is missing", "add ?url= with the address, percent-encoded")
+		s.refuse(w, r, http.StatusBadRequest, "url_missing")
 		return
 	}
 	answers, problem := s.askWhy(r.Context(), s.lang(r), url)
@@ -219,7 +219,7 @@ func (s *Server) apiWhy(w http.ResponseWriter, r *http.Request) {
 		case "asked.nothing":
 			status = http.StatusNotFound
 		}
-		apiError(w, status, strings.TrimPrefix(problem, "asked."), text("en", problem), "")
+		writeFault(w, status, apiFault{Code: strings.TrimPrefix(problem, "asked."), Message: text(s.lang(r), problem)})
 		return
 	}
 	full := make([]any, 0, len(answers))

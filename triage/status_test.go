@@ -94,11 +94,11 @@ func TestStatusAPI(t *testing.T) {
 		status int
 		part   string
 	}{
-		"/api/why":                                        {400, "url is missing"},
+		"/api/why":                                        {400, "没有给出网址"},
 		"/api/why?url=https://a.example/%3Fb":             {200, `{"answers":[{"code":"queued","url":"https://a.example/?b"}]}`},
-		"/api/why?url=https://nothing.example/":           {404, "nothing was crawled"},
-		"/api/why?url=" + strings.Repeat("x", maxAsked+1): {400, "longer than any"},
-		"/api/why?url=%ff%fe":                             {400, "longer than any"},
+		"/api/why?url=https://nothing.example/":           {404, "还没有采集记录"},
+		"/api/why?url=" + strings.Repeat("x", maxAsked+1): {400, "这个网址太长"},
+		"/api/why?url=%ff%fe":                             {400, "这个网址太长"},
 	} {
 		rec := ask(server, "GET", target, nil)
 		if rec.Code != want.status || !strings.Contains(rec.Body.String(), want.part) {

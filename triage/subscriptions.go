@@ -3,6 +3,7 @@ package triage
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -66,6 +67,13 @@ func (s *Server) showSubscriptions(w http.ResponseWriter, r *http.Request, statu
 
 // getPreview shows a digest as its receiver would see it; nothing in it runs.
 func (s *Server) getPreview(w http.ResponseWriter, r *http.Request) {
+	if viewerOf(r.Context()) != nil {
+		list, err := s.subscriptions.List(r.Context())
+		if err != nil || slices.ContainsFunc(list, func(x Subscription) bool { return x.Name == r.PathValue("name") && x.FullContacts }) {
+			s.problem(w, r, http.StatusForbidden, "error.masked_digest")
+			return
+		}
+	}
 	page, err := s.subscriptions.Preview(r.Context(), r.PathValue("name"))
 	if err != nil {
 		s.log.Warn("previewing a digest", "subscription", r.PathValue("name"), "err", err)

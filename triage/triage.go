@@ -104,6 +104,18 @@ type Options struct {
 	Metrics http.Handler
 	// Dictionary is where operators change dictionaries; nil leaves the pages out.
 	Dictionary *workbench.Bench
+	// Searches keeps the users' saved searches; nil leaves them out.
+	Searches *Searches
+	// MaskContacts says from whose requests contacts are hidden until they ask for
+	// them with a reason; nil hides none.
+	MaskContacts func(*http.Request) bool
+	// Session tells a user's sessions apart: what one asked for is not shown in
+	// another. Nil takes a user's sessions as one.
+	Session func(*http.Request) string
+	// APIRate is how many requests a second each user and each token may send to
+	// the API in the long run, APIBurst how many at once; 0 is 20 and 200.
+	APIRate  float64
+	APIBurst int
 }
 
 // Server serves the pages. It is an http.Handler, safe for concurrent use.
@@ -133,6 +145,12 @@ type Server struct {
 	subscriptions *Subscriptions
 	account       bool
 	bench         *workbench.Bench
+	searches      *Searches
+	limiter       *limiter
+	maskContacts  func(*http.Request) bool
+	session       func(*http.Request) string
+	reveals       reveals
+	openAPI       []byte
 
 	cross     *http.CrossOriginProtection
 	mux       *http.ServeMux
@@ -163,6 +181,8 @@ func New(opts Options) (*Server, error) {
 		cross: http.NewCrossOriginProtection(), mux: http.NewServeMux(),
 		templates: map[string]*template.Template{}, assets: map[string]asset{},
 	}
+	s.store, s.maskContacts, s.session = maskingStore{opts.Store}, opts.MaskContacts, opts.Session
+	s.searches, s.limiter = opts.Searches, newLimiter(opts.APIRate, opts.APIBurst)
 	if s.language == "" {
 		s.language = "zh"
 	}
@@ -191,6 +211,10 @@ func New(opts Options) (*Server, error) {
 	if err := s.load(); err != nil {
 		return nil, err
 	}
+	var err error
+	if s.openAPI, err = openAPIDocument(); err != nil {
+		return nil, err
+	}
 	s.routes()
 	return s, nil
 }
@@ -209,13 +233,15 @@ func (s *Server) routes() {
 	s.mux.HandleFunc("GET /lang", s.getLanguage)
 	s.mux.HandleFunc("GET /theme", s.getTheme)
 	s.mux.HandleFunc("GET /assets/{name}", s.getAsset)
-	s.mux.HandleFunc("GET /api/records", s.apiSearch)
-	s.mux.HandleFunc("GET /api/records/{id}", s.apiRecord)
-	s.mux.HandleFunc("POST /api/records/{id}/triage", s.apiTriage)
 	s.mux.HandleFunc("GET /export.csv", s.getCSV)
 	s.mux.HandleFunc("GET /export.jsonl", s.getJSONL)
 	s.mux.HandleFunc("GET /export.xlsx", s.getXLSX)
 	s.mux.HandleFunc("GET /healthz", s.getHealth)
+	s.mux.HandleFunc("POST /post/{id}/reveal", s.postReveal)
+	if s.searches != nil {
+		s.mux.HandleFunc("POST /searches", s.postSearch)
+		s.mux.HandleFunc("POST /searches/{id}/drop", s.postDropSearch)
+	}
 	if s.subscriptions != nil {
 		s.mux.HandleFunc("GET /subscriptions", s.getSubscriptions)
 		s.mux.HandleFunc("GET /subscriptions/{name}/preview", s.getPreview)
@@ -236,9 +262,8 @@ func (s *Server) routes() {
 			http.Redirect(w, r, (&url.URL{Path: "/digest/", RawQuery: r.URL.RawQuery}).String(), http.StatusSeeOther)
 		})
 	}
-	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		s.problem(w, r, http.StatusNotFound, "error.not_found")
-	})
+	s.apiRoutes()
+	s.mux.HandleFunc("/", s.fallback)
 }
 
 // pages are the templates that stand inside base.html.
@@ -329,7 +354,7 @@ func here(r *http.Request) string {
 // do. key is a text whose remedy stands under key + ".remedy".
 func (s *Server) problem(w http.ResponseWriter, r *http.Request, status int, key string) {
 	if strings.HasPrefix(r.URL.Path, "/api/") {
-		apiError(w, status, strings.TrimPrefix(key, "error."), text("en", key), text("en", key+".remedy"))
+		s.refuse(w, r, status, strings.TrimPrefix(key, "error."))
 		return
 	}
 	lang := s.lang(r)

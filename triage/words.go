@@ -21,7 +21,7 @@ func knownLanguage(lang string) bool { return slices.Contains(languages[:], lang
 // text returns the words of the pages for a key, or the key itself, so that a
 // missing one is seen and not silent.
 func text(lang, key string) string {
-	for _, table := range [...]map[string]classify.Name{words, labels, statusWords, dictWords} {
+	for _, table := range [...]map[string]classify.Name{words, labels, statusWords, dictWords, apiWords} {
 		if n, ok := table[key]; ok {
 			return n.In(lang)
 		}
@@ -83,8 +83,8 @@ func (s *Server) funcs(lang string) template.FuncMap {
 			return plain(note)
 		},
 		"auditValue": func(action, value string) string {
-			if action == "status" {
-				return label(lang, "status", value)
+			if action == "status" || action == "reveal" {
+				return label(lang, action, value)
 			}
 			return plain(value)
 		},

@@ -24,7 +24,7 @@ func TestEveryTextStandsInBothLanguages(t *testing.T) {
 		}
 		return strings.Join(found, "")
 	}
-	for _, table := range []map[string]classify.Name{words, labels, statusWords, dictWords} {
+	for _, table := range []map[string]classify.Name{words, labels, statusWords, dictWords, apiWords} {
 		for key, n := range table {
 			if n.Zh == "" || n.En == "" || count(n.Zh) != count(n.En) {
 				t.Errorf("%s: %q and %q", key, n.Zh, n.En)

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"qingyuan/accounts"
 	"qingyuan/strictyaml"
 )
 
@@ -35,6 +36,7 @@ type config struct {
 	Mail          mailConfig      `yaml:"mail"`
 	Accounts      accountsConfig  `yaml:"accounts"`
 	Workbench     workbenchConfig `yaml:"workbench"`
+	API           apiConfig       `yaml:"api"`
 	TLS           tlsConfig       `yaml:"tls"`
 	Log           logConfig       `yaml:"log"`
 }
@@ -64,7 +66,7 @@ func defaultConfig() config {
 		Index:         defaultIndex(),
 		Frontier:      defaultFrontier(),
 		Browser:       defaultBrowser(),
-		Subscriptions: "configs/subscriptions", Mail: mailConfig{Port: 587, TLS: "starttls"}, Accounts: accountsConfig{Required: "auto"},
+		Subscriptions: "configs/subscriptions", Mail: mailConfig{Port: 587, TLS: "starttls"}, Accounts: accountsConfig{Required: "auto", MaskContacts: []accounts.Role{accounts.RoleOperator, accounts.RoleInvestigator}}, API: apiConfig{Rate: 20, Burst: 200},
 		Log: logConfig{Level: "info", Format: "text"},
 	}
 }
@@ -167,6 +169,7 @@ func (c *config) check(at func(problem, remedy string, path ...any) strictyaml.M
 	if c.Workbench.FourEyes && c.Accounts.Required == "off" {
 		ms = append(ms, at("without accounts nobody can approve what another has changed", "write accounts: {required: on}, or four_eyes: false", "workbench", "four_eyes"))
 	}
+	ms = append(ms, checkAPI(c.API, at)...)
 	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
 		ms = append(ms, at("a certificate and its key belong together", "give both cert_file and key_file, or neither", "tls"))
 	}

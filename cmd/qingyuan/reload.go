@@ -71,6 +71,7 @@ type livePages struct {
 	sender  *sender      // of digests; nil when nobody subscribed
 	board   *statusBoard // nil: no status page
 	bench   *workbench.Bench
+	saved   *triage.Searches // nil: users cannot save any
 	make    func(*classify.Dictionary) (http.Handler, error)
 	current atomic.Pointer[http.Handler]
 
@@ -86,7 +87,7 @@ func (p *livePages) open(c config, store index.Store, titles map[string]string, 
 		p.titles = titles
 	}
 	p.make = func(d *classify.Dictionary) (http.Handler, error) {
-		return dictionaryPages(c, d, store, p.logger, p.titles, watch, live, p.sender, p.board, p.bench)
+		return dictionaryPages(c, d, store, p.logger, p.titles, watch, live, p.sender, p.board, p.bench, func(o *triage.Options) { o.Searches = p.saved })
 	}
 	p.mu.Unlock()
 	if live != nil {

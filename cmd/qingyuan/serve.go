@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"qingyuan/accounts"
 	"qingyuan/classify"
 	"qingyuan/crawler"
 	"qingyuan/digest"
@@ -101,8 +102,8 @@ func runServe(ctx context.Context, std stdio, args []string) error {
 	return observed.end(group.Wait())
 }
 
-// equip starts what works behind the pages: the sending of digests and the
-// dictionary workbench. What it returns ends both.
+// equip starts what works behind the pages: the sending of digests, the
+// dictionary workbench and the saved searches. What it returns ends them.
 func (p *livePages) equip(ctx context.Context, group *errgroup.Group, c config, store index.Store, live *classify.Live) (func(), error) {
 	var err error
 	if p.sender, err = serveDigests(ctx, group, c, store, p.logger); err != nil {
@@ -112,7 +113,13 @@ func (p *livePages) equip(ctx context.Context, group *errgroup.Group, c config, 
 		p.sender.close()
 		return nil, err
 	}
+	if p.saved, err = openSearches(ctx, c); err != nil {
+		p.bench.Close()
+		p.sender.close()
+		return nil, err
+	}
 	return func() {
+		p.saved.Close()
 		p.bench.Close()
 		p.sender.close()
 	}, nil
@@ -200,10 +207,13 @@ func newPages(c config, store index.Store, logger *slog.Logger, titles map[strin
 
 // dictionaryPages is newPages with the names of a dictionary; live, when not
 // nil, tells what is wrong with its edits; board, when not nil, has a page.
-func dictionaryPages(c config, dict *classify.Dictionary, store index.Store, logger *slog.Logger, titles map[string]string, watch *crawlWatch, live *classify.Live, sender *sender, board *statusBoard, bench *workbench.Bench) (http.Handler, error) {
+func dictionaryPages(c config, dict *classify.Dictionary, store index.Store, logger *slog.Logger, titles map[string]string, watch *crawlWatch, live *classify.Live, sender *sender, board *statusBoard, bench *workbench.Bench, more ...func(*triage.Options)) (http.Handler, error) {
 	opts := triage.Options{Store: store, Categories: dict.Categories, Names: dict.Names(), Sources: titles, Logger: logger, Language: c.Language, Hosts: c.hosts(), User: pageUser, Account: c.Accounts.Required == "on",
 		Digest: withReceivers(digestHandler(c, store, dict.Categories, logger), sender), Original: originalOf(c), Evidence: evidenceOf(c), Health: sender.health(indexHealth(health(watch, live), watch, store)),
-		Subscriptions: sender.pages(), Dictionary: bench}
+		Subscriptions: sender.pages(), Dictionary: bench, MaskContacts: hidesContacts(c.Accounts), Session: accounts.SessionKey, APIRate: c.API.Rate, APIBurst: c.API.Burst}
+	for _, change := range more {
+		change(&opts)
+	}
 	if watch != nil {
 		opts.Crawl = crawlStatus(watch, live)
 	}

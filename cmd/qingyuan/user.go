@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"qingyuan/accounts"
@@ -23,10 +24,18 @@ type accountsConfig struct {
 	// listen beyond loopback.
 	Required string   `yaml:"required"`
 	Proxies  []string `yaml:"proxies"` // whose X-Forwarded-For is believed: addresses or networks
+	// MaskContacts are the roles from whom contacts are hidden until they ask for
+	// them with a reason.
+	MaskContacts []accounts.Role `yaml:"mask_contacts"`
 }
 
 // checkAccounts returns what is wrong with the accounts: section.
 func checkAccounts(a accountsConfig, at func(problem, remedy string, path ...any) strictyaml.Mistake) strictyaml.Mistakes {
+	for i, role := range a.MaskContacts {
+		if !slices.Contains(accounts.Roles[:], role) {
+			return strictyaml.Mistakes{at(fmt.Sprintf("%q is no role", role), "write some of analyst, operator, investigator, admin", "accounts", "mask_contacts", i)}
+		}
+	}
 	_, err := a.proxies()
 	if err != nil {
 		return strictyaml.Mistakes{at(err.Error(), "write addresses or networks, such as 10.0.0.0/8", "accounts", "proxies")}
@@ -131,6 +140,18 @@ func inviteAdmin(ctx context.Context, c config, db *accounts.DB) (string, error)
 		return "", fmt.Errorf("making the first admin's link: %w", err)
 	}
 	return c.base() + "/welcome/" + secret, nil
+}
+
+// hidesContacts is for triage.Options.MaskContacts: nil when nobody logs in or
+// no role has contacts hidden from it.
+func hidesContacts(a accountsConfig) func(*http.Request) bool {
+	if a.Required != "on" || len(a.MaskContacts) == 0 {
+		return nil
+	}
+	return func(r *http.Request) bool {
+		u, ok := accounts.CurrentUser(r)
+		return !ok || slices.Contains(a.MaskContacts, u.Role)
+	}
 }
 
 // pageUser is for triage.Options.User: who logged in; without logins everybody
