@@ -70,6 +70,7 @@ func doctorChecks() []doctorCheck {
 		{"data", checkData},
 		{"sqlite", checkSQLite},
 		{"archive", checkArchive},
+		{"browser", checkBrowser},
 		{"accounts", checkLogins},
 		{"tls", checkCertificate},
 		{"listen", checkListen},

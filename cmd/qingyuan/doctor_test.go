@@ -204,6 +204,21 @@ func TestDoctorKnowsItsOwnServer(t *testing.T) {
 	}
 }
 
+func TestDoctorLooksForABrowser(t *testing.T) {
+	sites := "sites: " + testSites(t) + "\n"
+	if _, found, _ := doctorSays(t, sites, "-only", "browser"); found["browser"] != "" {
+		t.Errorf("nobody wants a browser: %q", found["browser"])
+	}
+	_, found, _ := doctorSays(t, sites+"evidence: {screenshot: true}\nbrowser: {path: /nowhere/chromium}\n", "-only", "browser")
+	wantFinding(t, found, "browser", "warn: there is no browser")
+	name := filepath.Join(t.TempDir(), "chromium")
+	if err := os.WriteFile(name, []byte("#!/bin/sh\necho 'Chromium 140.0'\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	_, found, _ = doctorSays(t, sites+"evidence: {screenshot: true}\nbrowser: {path: "+name+"}\n", "-only", "browser")
+	wantFinding(t, found, "browser", "ok: Chromium 140.0 ("+name+")")
+}
+
 func TestDoctorAsksRedis(t *testing.T) {
 	program, err := exec.LookPath("redis-server")
 	if err != nil {
