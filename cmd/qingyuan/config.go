@@ -35,6 +35,7 @@ type config struct {
 	Mail          mailConfig     `yaml:"mail"`
 	Accounts      accountsConfig `yaml:"accounts"`
 	TLS           tlsConfig      `yaml:"tls"`
+	Kibana        kibanaConfig   `yaml:"kibana"`
 	Log           logConfig      `yaml:"log"`
 }
 
@@ -147,6 +148,7 @@ func (c *config) check(at func(problem, remedy string, path ...any) strictyaml.M
 		ms = append(ms, at(fmt.Sprintf("%q is unknown", value), "use "+strings.Join(allowed, ", "), path...))
 	}
 	ms = append(ms, c.Index.check(at)...)
+	ms = append(ms, c.Kibana.check(at)...)
 	oneOf(c.Language, []any{"language"}, "zh", "en")
 	oneOf(c.Log.Level, []any{"log", "level"}, "debug", "info", "warn", "error")
 	oneOf(c.Log.Format, []any{"log", "format"}, "text", "json")
