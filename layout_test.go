@@ -58,6 +58,7 @@ var rooms = map[string]room{
 	"dictionaries":                  {none, none},
 	"index":                         {[]string{"post", "classify", "campaign"}, anything},
 	"configs/sites":                 {none, none},
+	"configs/kibana":                {none, none},
 	"index/sqlite":                  {[]string{"post", "classify", "index"}, anything},
 	"index/elastic":                 {[]string{"post", "classify", "index"}, anything},
 	"index/indextest":               {[]string{"post", "classify", "index"}, anything},

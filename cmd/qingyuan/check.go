@@ -8,7 +8,9 @@ import (
 	"os"
 
 	"qingyuan/classify"
+	"qingyuan/configs/kibana"
 	"qingyuan/crawler"
+	"qingyuan/index/elastic"
 	"qingyuan/strictyaml"
 )
 
@@ -46,6 +48,9 @@ func runCheck(_ context.Context, std stdio, args []string) error {
 	}
 	if _, err := loadSubscriptions(c); err != nil {
 		ms.Add(c.Subscriptions, prefixed(c.Subscriptions, errors.Unwrap(err)))
+	}
+	if fields, err := elastic.PostFields(); err != nil || checkKibana(kibana.Objects, fields) != nil {
+		ms.Add("configs/kibana/qingyuan.ndjson", errors.Join(err, checkKibana(kibana.Objects, fields)))
 	}
 	examples := checkDictionaries(c, &ms)
 	for _, m := range ms {

@@ -38,6 +38,7 @@ type config struct {
 	Workbench     workbenchConfig `yaml:"workbench"`
 	API           apiConfig       `yaml:"api"`
 	TLS           tlsConfig       `yaml:"tls"`
+	Kibana        kibanaConfig    `yaml:"kibana"`
 	Log           logConfig       `yaml:"log"`
 }
 
@@ -150,6 +151,7 @@ func (c *config) check(at func(problem, remedy string, path ...any) strictyaml.M
 		ms = append(ms, at(fmt.Sprintf("%q is unknown", value), "use "+strings.Join(allowed, ", "), path...))
 	}
 	ms = append(ms, c.Index.check(at)...)
+	ms = append(ms, c.Kibana.check(at)...)
 	oneOf(c.Language, []any{"language"}, "zh", "en")
 	oneOf(c.Log.Level, []any{"log", "level"}, "debug", "info", "warn", "error")
 	oneOf(c.Log.Format, []any{"log", "format"}, "text", "json")

@@ -184,6 +184,13 @@ func runSetup(ctx context.Context, std stdio, args []string) error {
 		if err := elastic.Setup(ctx, opts, say); err != nil {
 			return err
 		}
+		if c.Kibana.URL != "" {
+			n, err := importKibana(ctx, c)
+			if err != nil {
+				return fmt.Errorf("importing into Kibana at %s: %w", c.Kibana.URL, err)
+			}
+			say(fmt.Sprintf("Kibana: %d objects imported", n), fmt.Sprintf("Kibana：已导入 %d 个对象", n))
+		}
 	} else {
 		store, err := openStore(ctx, c)
 		if err != nil {

@@ -63,6 +63,7 @@ func commands() []command {
 		{"setup", "", "make templates, indices and aliases in Elasticsearch, or bring them up to date", runSetup},
 		{"index", "status|redo", "how the index does; send again what its server refused", runIndex},
 		{"user", "list|add|link|role|disable|enable", "who may use the pages", runUser},
+		{"doctor", "", "reach and check everything that is configured, with the remedies", runDoctor},
 		{"version", "", "print the version", runVersion},
 	}
 }

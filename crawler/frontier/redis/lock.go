@@ -167,10 +167,13 @@ func (d *DB) Once(ctx context.Context, job string, ttl time.Duration, run func(c
 const (
 	passLock = 30 * time.Second
 	passPoll = 100 * time.Millisecond
+	// passAgain is how long to wait before taking up the work again.
+	passAgain = 2 * time.Second
 )
 
 // Together runs begin, by which a worker takes up its work, for one worker at a
-// time. joined tells that others are at work already.
+// time. joined tells that others are at work already. It runs again when the
+// lock is lost meanwhile, as with a frontier that is begun anew.
 func (d *DB) Together(ctx context.Context, begin func(ctx context.Context, joined bool) error) error {
 	for {
 		l, work, err := d.Lock(ctx, "begin", passLock)
@@ -192,7 +195,18 @@ func (d *DB) Together(ctx context.Context, begin func(ctx context.Context, joine
 		if lost := context.Cause(work); errors.Is(lost, ErrLockLost) {
 			err = lost
 		}
-		return errors.Join(err, l.Release(context.WithoutCancel(ctx)))
+		if err = errors.Join(err, l.Release(context.WithoutCancel(ctx))); !errors.Is(err, ErrLockLost) && !errors.Is(err, ErrLost) {
+			return err
+		}
+		// The frontier was lost or begun anew meanwhile: what begin did is gone
+		// with it, or is done again without harm. One that is lost is waited for,
+		// as it is later in the crawl.
+		d.log.Warn("taking up the work was interrupted; beginning it again", "redis", d.addr, "err", err)
+		select {
+		case <-time.After(passAgain):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 }
 
