@@ -13,13 +13,11 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net/url"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"time"
 
-	_ "modernc.org/sqlite" // the driver
+	"qingyuan/sqlitefile"
 )
 
 // Role is what a user is here for.
@@ -122,17 +120,7 @@ func Open(ctx context.Context, file string, now func() time.Time) (*DB, error) {
 	if now == nil {
 		now = time.Now
 	}
-	abs, err := filepath.Abs(file)
-	if err != nil {
-		return nil, fmt.Errorf("accounts %s: %w", file, err)
-	}
-	dsn := url.URL{Scheme: "file", Path: filepath.ToSlash(abs), RawQuery: url.Values{"_txlock": {"immediate"}, "_pragma": {
-		"busy_timeout(15000)", "journal_mode(WAL)", "synchronous(FULL)"}}.Encode()}
-	db, err := sql.Open("sqlite", dsn.String())
-	if err == nil {
-		db.SetMaxOpenConns(4)
-		_, err = db.ExecContext(ctx, schema)
-	}
+	db, err := sqlitefile.Open(ctx, file, schema, 4)
 	if err != nil {
 		return nil, fmt.Errorf("opening the accounts %s: %w", file, err)
 	}

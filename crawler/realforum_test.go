@@ -15,11 +15,9 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"qingyuan/crawler/transport"
 )
 
 // fossilForum is the forum of a real Fossil on loopback, filled by its own web
@@ -162,21 +160,7 @@ func TestRealForumFossil(t *testing.T) {
 		}
 	}
 	slices.Sort(want)
-	r := newRig(t)
-	slow, err := transport.New(transport.Options{Robots: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(slow.CloseIdleConnections)
-	r.opts.Transport = slow
-	var mu sync.Mutex
-	var gone []Deletion
-	r.opts.Deleted = func(_ context.Context, d Deletion) error {
-		mu.Lock()
-		defer mu.Unlock()
-		gone = append(gone, d)
-		return nil
-	}
+	r, deletions := forumRig(t)
 	src := forum.source()
 	if s := r.crawl(src); len(s.Errors) > 0 || s.Pages != threads+1 || s.Warnings > 0 {
 		t.Errorf("first pass: %d pages, %d warnings, errors %+v", s.Pages, s.Warnings, s.Errors)
@@ -190,7 +174,7 @@ func TestRealForumFossil(t *testing.T) {
 	if got := r.basket.texts(); !slices.Equal(got, want) {
 		t.Errorf("after a reply and a new thread: %d posts, want %d", len(got), len(want))
 	}
-	if len(gone) > 0 {
+	if gone := deletions(); len(gone) > 0 {
 		t.Errorf("something is said to be gone: %+v", gone)
 	}
 
@@ -204,8 +188,7 @@ func TestRealForumFossil(t *testing.T) {
 	if len(after) != len(before) || !slices.Contains(after, edited) || slices.ContainsFunc(after, func(s string) bool { return strings.HasPrefix(s, "楼主正文 5：") }) {
 		t.Errorf("the edit is not the same post with a new text: %d posts before, %d after", len(before), len(after))
 	}
-	mu.Lock()
-	defer mu.Unlock()
+	gone := deletions()
 	lost := r.basket.idOf(t, "第 10 帖 2 楼：")
 	if !slices.ContainsFunc(gone, func(d Deletion) bool { return slices.Contains(d.Posts, lost) }) {
 		t.Errorf("the deleted reply %s is not told: %+v", lost, gone)

@@ -32,11 +32,11 @@ func realForum(t *testing.T, variable string) string {
 	return base
 }
 
-// forumRig is a rig without short time limits, whose deletions are kept.
+// forumRig is a rig whose transport has the usual, long time limits, and whose
+// deletions are kept.
 func forumRig(t *testing.T) (*rig, func() []Deletion) {
 	t.Helper()
 	r := newRig(t)
-	r.limit = 5 * time.Minute
 	rt, err := transport.New(transport.Options{Robots: true})
 	if err != nil {
 		t.Fatal(err)
@@ -162,6 +162,7 @@ func TestRealForumWordPress(t *testing.T) {
 	slices.Sort(want)
 	src := w.source()
 	r, gone := forumRig(t)
+	r.limit = 5 * time.Minute
 	r.crawl(src)
 	if got := r.basket.texts(); !slices.Equal(got, want) {
 		t.Fatalf("%d texts, want %d:\n%s\n%s", len(got), len(want), strings.Join(got, "\n"), src.File())
@@ -266,6 +267,7 @@ func TestRealForumIsso(t *testing.T) {
 		t.Fatal(err)
 	}
 	r, gone := forumRig(t)
+	r.limit = 5 * time.Minute
 	r.crawl(src)
 	if got := r.basket.texts(); !slices.Equal(got, want) {
 		t.Fatalf("%d texts, want %d:\n%s", len(got), len(want), strings.Join(got, "\n"))

@@ -5,15 +5,12 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net/url"
-	"path/filepath"
 	"strings"
 	"time"
 	"unicode/utf8"
 
-	_ "modernc.org/sqlite" // the driver
-
 	"qingyuan/index"
+	"qingyuan/sqlitefile"
 )
 
 // Bounds of saved searches.
@@ -52,19 +49,7 @@ const searchesSchema = `CREATE TABLE IF NOT EXISTS searches (id INTEGER PRIMARY 
 
 // OpenSearches opens or makes the file.
 func OpenSearches(ctx context.Context, file string) (*Searches, error) {
-	abs, err := filepath.Abs(file)
-	if err != nil {
-		return nil, fmt.Errorf("saved searches %s: %w", file, err)
-	}
-	dsn := url.URL{Scheme: "file", Path: filepath.ToSlash(abs), RawQuery: url.Values{"_txlock": {"immediate"}, "_pragma": {
-		"busy_timeout(15000)", "journal_mode(WAL)", "synchronous(FULL)"}}.Encode()}
-	db, err := sql.Open("sqlite", dsn.String())
-	if err == nil {
-		db.SetMaxOpenConns(4)
-		if _, err = db.ExecContext(ctx, searchesSchema); err != nil {
-			db.Close()
-		}
-	}
+	db, err := sqlitefile.Open(ctx, file, searchesSchema, 4)
 	if err != nil {
 		return nil, fmt.Errorf("opening the saved searches %s: %w", file, err)
 	}

@@ -6,14 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
-	"path/filepath"
 	"strings"
 	"time"
 
-	_ "modernc.org/sqlite" // the driver
-
 	"qingyuan/digest"
+	"qingyuan/sqlitefile"
 )
 
 // State is where a delivery stands.
@@ -49,17 +46,7 @@ CREATE TABLE IF NOT EXISTS unsubscribed (sub TEXT NOT NULL, address TEXT NOT NUL
 
 // OpenLedger opens or makes the file. Close it at the end.
 func OpenLedger(ctx context.Context, file string) (*Ledger, error) {
-	abs, err := filepath.Abs(file)
-	if err != nil {
-		return nil, fmt.Errorf("ledger %s: %w", file, err)
-	}
-	dsn := url.URL{Scheme: "file", Path: filepath.ToSlash(abs), RawQuery: url.Values{"_txlock": {"immediate"}, "_pragma": {
-		"busy_timeout(15000)", "journal_mode(WAL)", "synchronous(FULL)"}}.Encode()}
-	db, err := sql.Open("sqlite", dsn.String())
-	if err == nil {
-		db.SetMaxOpenConns(1)
-		_, err = db.ExecContext(ctx, ledgerSchema)
-	}
+	db, err := sqlitefile.Open(ctx, file, ledgerSchema, 1)
 	if err != nil {
 		return nil, fmt.Errorf("opening the ledger of digests %s: %w", file, err)
 	}
