@@ -17,7 +17,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
 )
 
 // fossilForum is the forum of a real Fossil on loopback, filled by its own web

@@ -4,13 +4,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
 	"regexp"
-	"sort"
 	"strings"
 	"time"
 
@@ -161,33 +159,7 @@ func (f *Field) UnmarshalYAML(unmarshal func(any) error) error {
 // files are returned at once as strictyaml.Mistakes; the sources without a
 // mistake are returned beside them.
 func LoadSources(fsys fs.FS) ([]*Source, error) {
-	names, err := fs.Glob(fsys, "*.yaml")
-	if err != nil {
-		return nil, fmt.Errorf("listing site configs: %w", err)
-	}
-	sort.Strings(names)
-	var sources []*Source
-	var ms strictyaml.Mistakes
-	seen := map[string]string{}
-	for _, name := range names {
-		data, err := fs.ReadFile(fsys, name)
-		if err != nil {
-			ms.Add(name, fmt.Errorf("reading it: %w", err))
-			continue
-		}
-		src, err := ReadSource(name, data)
-		if err != nil {
-			ms.Add(name, err)
-			continue
-		}
-		if first, dup := seen[src.Name]; dup {
-			ms.Add(name, strictyaml.Mistake{File: name, Field: "name", Problem: fmt.Sprintf("source %q is already defined in %s", src.Name, first), Remedy: "give each site its own name"})
-			continue
-		}
-		seen[src.Name] = name
-		sources = append(sources, src)
-	}
-	return sources, ms.Err()
+	return strictyaml.Folder(fsys, "source", "give each site its own name", ReadSource, func(s *Source) string { return s.Name })
 }
 
 // ReadSource reads one site config. file is only used to name it in mistakes;

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"reflect"
 	"regexp"
 	"sort"
@@ -51,6 +52,40 @@ func (m Mistake) Error() string {
 		b.WriteString("; " + m.Remedy)
 	}
 	return b.String()
+}
+
+// Folder reads every *.yaml of fsys with read, in order of name, and returns all
+// mistakes of all files at once as Mistakes, beside the values without one. Two
+// values of one name are a mistake of the second; kind says what they are, and
+// remedy how to mend that.
+func Folder[T any](fsys fs.FS, kind, remedy string, read func(file string, data []byte) (T, error), name func(T) string) ([]T, error) {
+	files, err := fs.Glob(fsys, "*.yaml")
+	if err != nil {
+		return nil, fmt.Errorf("listing the files: %w", err)
+	}
+	sort.Strings(files)
+	var values []T
+	var ms Mistakes
+	seen := map[string]string{}
+	for _, file := range files {
+		data, err := fs.ReadFile(fsys, file)
+		if err != nil {
+			ms.Add(file, fmt.Errorf("reading it: %w", err))
+			continue
+		}
+		v, err := read(file, data)
+		if err != nil {
+			ms.Add(file, err)
+			continue
+		}
+		if first, dup := seen[name(v)]; dup {
+			ms.Add(file, Mistake{File: file, Field: "name", Problem: fmt.Sprintf("%s %q is already defined in %s", kind, name(v), first), Remedy: remedy})
+			continue
+		}
+		seen[name(v)] = file
+		values = append(values, v)
+	}
+	return values, ms.Err()
 }
 
 // Mistakes is all that is wrong, in order of file and line. As an error it

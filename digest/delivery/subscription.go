@@ -11,7 +11,6 @@ import (
 	"path"
 	"regexp"
 	"slices"
-	"sort"
 	"strings"
 	"time"
 
@@ -102,33 +101,7 @@ var nameForm = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,63}$`)
 // LoadSubscriptions reads every *.yaml of a folder, in order of name. The error
 // is strictyaml.Mistakes with everything that is wrong in any of them.
 func LoadSubscriptions(fsys fs.FS) ([]*Subscription, error) {
-	names, err := fs.Glob(fsys, "*.yaml")
-	if err != nil {
-		return nil, err
-	}
-	sort.Strings(names)
-	var subs []*Subscription
-	var ms strictyaml.Mistakes
-	seen := map[string]string{}
-	for _, name := range names {
-		data, err := fs.ReadFile(fsys, name)
-		if err != nil {
-			ms.Add(name, fmt.Errorf("reading it: %w", err))
-			continue
-		}
-		s, err := ReadSubscription(name, data)
-		if err != nil {
-			ms.Add(name, err)
-			continue
-		}
-		if first, dup := seen[s.Name]; dup {
-			ms.Add(name, strictyaml.Mistake{File: name, Field: "name", Problem: fmt.Sprintf("subscription %q is already defined in %s", s.Name, first), Remedy: "give each its own name"})
-			continue
-		}
-		seen[s.Name] = name
-		subs = append(subs, s)
-	}
-	return subs, ms.Err()
+	return strictyaml.Folder(fsys, "subscription", "give each its own name", ReadSubscription, func(s *Subscription) string { return s.Name })
 }
 
 // ReadSubscription reads one file; file names it in mistakes.
